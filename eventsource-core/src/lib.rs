@@ -16,6 +16,7 @@
 //! | memory | honest implementations of every port for tests and demos |
 
 mod aggregate;
+mod backoff;
 mod bus;
 mod clock;
 mod codec;
@@ -27,11 +28,13 @@ mod outcome;
 mod position;
 mod snapshot;
 mod store;
+mod subscription;
 mod upcast;
 mod version;
 mod view;
 
 pub use aggregate::{Aggregate, Context, Rejection};
+pub use backoff::Backoff;
 pub use bus::{BusError, Delivery, Message, MessageReceiver, MessageSender, Settle};
 pub use clock::{Clock, IdSource, RandomIds, SystemClock};
 pub use codec::{Codec, CodecError, Decoded};
@@ -43,6 +46,7 @@ pub use outcome::{Outcome, OutcomeStore};
 pub use position::Position;
 pub use snapshot::{Snapshot, SnapshotStore};
 pub use store::{Appended, Direction, EventStore, Query, StoreError};
+pub use subscription::{SubscribeOptions, Subscribed, subscribe};
 pub use upcast::{UPCAST_STEPS_MAX, Upcaster, Upcasters, UpcastersError, Versioned};
 pub use version::{ExpectedVersion, Version};
 pub use view::{
