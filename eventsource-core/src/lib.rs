@@ -22,6 +22,7 @@ mod clock;
 mod codec;
 mod command;
 mod event;
+mod execute;
 mod id;
 mod metadata;
 mod outcome;
@@ -40,6 +41,10 @@ pub use clock::{Clock, IdSource, RandomIds, SystemClock};
 pub use codec::{Codec, CodecError, Decoded};
 pub use command::{Command, CommandEnvelope};
 pub use event::{Envelope, Event, EventName, NAME_BYTES_MAX, NewEvent, RecordedEvent};
+pub use execute::{
+    CACHED_AGGREGATES_DEFAULT, CommandHandler, ExecuteError, ExecuteOptions, Executed, LoadError, Loaded,
+    RECENT_COMMANDS_MAX, STALE_CODE,
+};
 pub use id::{CATEGORY_BYTES_MAX, CommandId, EventId, KEY_BYTES_MAX, StreamId, StreamIdError};
 pub use metadata::{Metadata, TraceContext, TraceContextError};
 pub use outcome::{Outcome, OutcomeStore};
