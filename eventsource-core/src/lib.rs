@@ -24,6 +24,7 @@ mod command;
 mod event;
 mod execute;
 mod id;
+pub mod memory;
 mod metadata;
 mod outcome;
 mod position;
