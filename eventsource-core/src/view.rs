@@ -226,11 +226,13 @@ pub struct Parked {
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct ViewQuery {
-    /// Indexed fields and the text they must equal.
+    /// Indexed fields and the text they must equal; a number or truth value as its JSON text.
     pub equal: Vec<(Cow<'static, str>, String)>,
     /// A text that one of these indexed fields, or the key, must contain; ASCII case is ignored.
     pub search: Option<Search>,
-    /// The indexed field to sort by; by key when absent. Ties are broken by key.
+    /// The indexed field to sort by; by key upwards when absent. Ties are broken by key, in the same
+    /// direction, so that backward is exactly the reverse of forward. Views without the field come
+    /// first upwards; texts sort by code point.
     pub order: Option<(Cow<'static, str>, Direction)>,
     /// The cursor after which the page starts.
     pub after: Option<String>,
