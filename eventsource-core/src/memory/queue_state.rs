@@ -68,6 +68,7 @@ pub(super) struct Taken {
 }
 
 /// What a receiver says about a delivery.
+#[derive(Clone, Copy)]
 pub(super) enum Verdict<'a> {
     Complete,
     Abandon { why: &'a str },
@@ -249,10 +250,10 @@ impl QueueState {
             return false;
         }
         self.recent_order.push_back(id);
-        if self.recent_order.len() > self.options.recent_ids_max {
-            if let Some(oldest) = self.recent_order.pop_front() {
-                self.recent.remove(&oldest);
-            }
+        if self.recent_order.len() > self.options.recent_ids_max
+            && let Some(oldest) = self.recent_order.pop_front()
+        {
+            self.recent.remove(&oldest);
         }
         true
     }
