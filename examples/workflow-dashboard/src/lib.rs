@@ -1,1 +1,4 @@
-//! Soon.
+//! The workflow dashboard: every role of an event-sourced service in one process, over the
+//! embedded engine.
+
+pub mod domain;
