@@ -67,6 +67,11 @@ impl Upcasters {
         self.steps.is_empty()
     }
 
+    /// The names that steps read: stored events may carry them though no program writes them any more.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &EventName> {
+        self.steps.keys()
+    }
+
     /// The step that reads this shape; `None` when it is the newest.
     pub(crate) fn step(&self, name: &str, schema: u16) -> Option<&dyn Upcaster> {
         self.steps.get(name)?.iter().find(|step| step.reads().1 == schema).map(|step| &**step)
