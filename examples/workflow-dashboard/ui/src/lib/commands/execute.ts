@@ -1,0 +1,87 @@
+import type { ApolloClient } from '@apollo/client';
+import {
+  ExecuteCommandDocument,
+  WorkflowByIdDocument,
+  type CommandResultFieldsFragment,
+  type WorkflowCommandInput,
+} from '../../graphql/generated';
+import { readDetail, writeDetail } from '../apollo/write';
+import { uuidV7 } from '../text/ids';
+import { newTrace } from '../text/trace';
+import { predict } from './predict';
+
+const VISIBLE_WAIT_MS = 5_000;
+
+export interface Order {
+  workflowId: string;
+  command: WorkflowCommandInput;
+  /** The same id again is the same command: sending it twice does it once. */
+  commandId: string;
+  expectedVersion: number | null;
+}
+
+export type Outcome = { traceId: string; ms: number } & (
+  | { kind: 'confirmed'; version: number | null }
+  | { kind: 'rejected'; code: string; message: string }
+  /** No answer came. The command may have been carried out; sending the same order again is safe. */
+  | { kind: 'unanswered'; message: string }
+);
+
+export function newOrder(workflowId: string, command: WorkflowCommandInput, expectedVersion: number | null = null): Order {
+  return { workflowId, command, commandId: uuidV7(), expectedVersion };
+}
+
+/**
+ * Sends a command and waits until its effect is visible. What it will likely do is shown meanwhile; a rejection takes
+ * that back, and so does the newer truth once it is here.
+ */
+export async function execute(client: ApolloClient, order: Order): Promise<Outcome> {
+  const { cache } = client;
+  const layer = `order:${order.commandId}`;
+  const before = readDetail(cache, order.workflowId);
+  if (before) writeDetail(cache, predict(before, order.command, new Date().toISOString()), layer);
+  const began = performance.now();
+  const trace = newTrace();
+  try {
+    const result = await send(client, order, trace);
+    const ms = performance.now() - began;
+    if (!result.success) {
+      const { code, message } = result;
+      return { kind: 'rejected', code: code ?? 'REJECTED', message: message ?? 'The command was rejected.', traceId: result.traceId, ms };
+    }
+    if (before && result.version !== null) await catchUp(client, order.workflowId, result.version);
+    return { kind: 'confirmed', version: result.version, traceId: result.traceId, ms };
+  } catch (error) {
+    return { kind: 'unanswered', message: describe(error), traceId: trace.traceId, ms: performance.now() - began };
+  } finally {
+    if (before) cache.removeOptimistic(layer);
+  }
+}
+
+async function send(client: ApolloClient, order: Order, trace: { traceId: string; traceparent: string }): Promise<CommandResultFieldsFragment> {
+  const { command, commandId, expectedVersion } = order;
+  const { data } = await client.mutate({
+    mutation: ExecuteCommandDocument,
+    variables: { command, commandId, expectedVersion, wait: 'VISIBLE', timeoutMs: VISIBLE_WAIT_MS },
+    fetchPolicy: 'no-cache',
+    context: { trace },
+  });
+  if (!data) throw new Error('the server sent no result');
+  return data.executeWorkflowCommand;
+}
+
+/** The push usually wins this race; when it has not come yet, the truth is fetched before the guess is dropped. */
+async function catchUp(client: ApolloClient, id: string, version: number): Promise<void> {
+  if ((readDetail(client.cache, id)?.version ?? 0) >= version) return;
+  try {
+    const variables = { id, atLeastVersion: version, timeoutMs: VISIBLE_WAIT_MS };
+    const { data } = await client.query({ query: WorkflowByIdDocument, variables, fetchPolicy: 'no-cache' });
+    if (data?.workflow && (readDetail(client.cache, id)?.version ?? 0) <= data.workflow.version) writeDetail(client.cache, data.workflow);
+  } catch {
+    // The command itself succeeded; the subscription brings its effect.
+  }
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
