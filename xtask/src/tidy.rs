@@ -1,5 +1,6 @@
 //! The rules of ARCHITECTURE.md that a program can check.
 
+mod excerpt;
 mod layers;
 mod links;
 mod sizes;
@@ -14,6 +15,7 @@ use crate::{Outcome, process::root};
 pub(crate) fn check() -> Outcome {
     let mut findings = layers::findings()?;
     findings.extend(sizes::findings()?);
+    findings.extend(excerpt::findings()?);
     findings.extend(links::findings()?);
     if findings.is_empty() {
         println!("tidy: layers, dependencies, file sizes and links are in order");
