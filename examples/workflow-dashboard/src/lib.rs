@@ -2,3 +2,4 @@
 //! embedded engine.
 
 pub mod domain;
+pub mod import;
