@@ -28,6 +28,7 @@ pub mod memory;
 mod metadata;
 mod outcome;
 mod position;
+mod projection;
 mod snapshot;
 mod store;
 mod subscription;
@@ -50,6 +51,10 @@ pub use id::{CATEGORY_BYTES_MAX, CommandId, EventId, KEY_BYTES_MAX, StreamId, St
 pub use metadata::{Metadata, TraceContext, TraceContextError};
 pub use outcome::{Outcome, OutcomeStore};
 pub use position::Position;
+pub use projection::{
+    Doorbell, HandleError, Progress, Projection, ProjectionError, ProjectionHandle, ProjectionOptions, Repaired,
+    ViewChange,
+};
 pub use snapshot::{Snapshot, SnapshotStore};
 pub use store::{Appended, Direction, EventStore, Query, StoreError};
 pub use subscription::{SubscribeOptions, Subscribed, subscribe};
