@@ -3,3 +3,5 @@
 
 pub mod domain;
 pub mod import;
+pub mod projections;
+mod time;
