@@ -31,7 +31,10 @@ export function knownCommands(legal: readonly string[]): CommandKind[] {
 /** The names of the steps that a command can be about, newest first, each once. */
 export function stepChoices(workflow: WorkflowDetailFragment, kind: CommandKind): string[] {
   const newest = new Map<string, StepFieldsFragment>();
-  for (const step of workflow.steps) newest.set(step.name, step);
+  for (const step of workflow.steps) {
+    newest.delete(step.name);
+    newest.set(step.name, step);
+  }
   const { step: wanted } = commandLooks[kind];
   return [...newest.values()].filter(({ status }) => status === wanted).map(({ name }) => name).reverse();
 }

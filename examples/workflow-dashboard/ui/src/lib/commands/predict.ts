@@ -14,13 +14,15 @@ export function predict(workflow: WorkflowDetailFragment, command: WorkflowComma
   }
   if (command.failStep) {
     const { step, reason } = command.failStep;
-    return { ...next, steps: changeNewest(workflow.steps, step, 'RUNNING', { status: 'FAILED', completedAt: at, reason }) };
+    return { ...next, status: 'FAILED', steps: changeNewest(workflow.steps, step, 'RUNNING', { status: 'FAILED', completedAt: at, reason }) };
   }
   if (command.retryStep) {
     const { step } = command.retryStep;
     const attempt = (workflow.steps.findLast(({ name }) => name === step)?.attempt ?? 0) + 1;
     const change = { status: 'RUNNING', attempt, startedAt: at, completedAt: null, reason: null } as const;
-    return { ...next, status: 'RUNNING', endedAt: null, steps: changeNewest(workflow.steps, step, 'FAILED', change) };
+    const steps = changeNewest(workflow.steps, step, 'FAILED', change);
+    // Another step that failed still holds the workflow.
+    return { ...next, status: steps.some(({ status }) => status === 'FAILED') ? 'FAILED' : 'RUNNING', steps };
   }
   if (command.cancelWorkflow) {
     return { ...next, status: 'CANCELLED', endedAt: at, reason: command.cancelWorkflow.reason, legalCommands: [] };

@@ -4,6 +4,8 @@ import { diffJson, type Change } from '../text/diff';
 import type { Json } from '../text/json';
 
 const REMEMBERED_MAX = 64;
+/** Differs between any two versions, so it is no difference worth a line. */
+const ENVELOPE = new Set(['version', 'position']);
 
 /** The states of one workflow at any of its versions. The past does not change, so each is asked for once. */
 export class TimeTravel {
@@ -33,7 +35,7 @@ export class TimeTravel {
 
   async between(before: number, after: number): Promise<Change[]> {
     const [from, to] = await Promise.all([this.at(before), this.at(after)]);
-    return diffJson(from, to);
+    return diffJson(from, to).filter(({ path }) => !ENVELOPE.has(path));
   }
 
   async #ask(version: number): Promise<Json> {
@@ -48,8 +50,8 @@ export class TimeTravel {
   }
 }
 
-/** Without GraphQL's type names, which say nothing about the workflow. */
-function plain({ __typename, steps, ...fields }: WorkflowDetailFragment): Json {
+/** The state itself: without GraphQL's type names, and without what follows from the state. */
+function plain({ __typename, legalCommands, steps, ...fields }: WorkflowDetailFragment): Json {
   const bare = steps.map(({ __typename, ...step }) => step);
   return { ...fields, steps: bare } as Json;
 }
