@@ -1,1 +1,13 @@
-//! Soon.
+//! The laws of event sourcing as tests: prove a store, a bus, an aggregate.
+
+pub mod chaos;
+pub mod laws;
+
+mod broken;
+mod conformance;
+mod fixture;
+mod prove;
+
+pub use broken::{LawBroken, Verdict};
+pub use fixture::{Capability, Fixture};
+pub use prove::{LAW_TIME_MAX, judge, prove};

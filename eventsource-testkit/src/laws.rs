@@ -1,0 +1,7 @@
+//! The laws, one function each, a module for each port.
+//!
+//! A law takes a fresh instance and returns [`Verdict`](crate::Verdict), so that it can be run by a
+//! test ([`prove`](crate::prove)) and against a liar ([`judge`](crate::judge)).
+
+pub mod event_store;
+mod support;
