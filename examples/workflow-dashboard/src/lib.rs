@@ -4,4 +4,5 @@
 pub mod domain;
 pub mod import;
 pub mod projections;
+pub mod roles;
 mod time;
