@@ -81,3 +81,108 @@ macro_rules! event_store_laws {
         ] }
     };
 }
+
+/// Runs every law of a view store (15 to 18 at the port) as a test of its own.
+///
+/// Takes an async function that makes a fresh [`Fixture`](crate::Fixture)`<dyn ViewStore>`.
+///
+/// ```
+/// use std::sync::Arc;
+/// use eventsource_core::{ViewStore, memory::MemoryViews};
+/// use eventsource_testkit::Fixture;
+///
+/// async fn memory() -> Fixture<dyn ViewStore> {
+///     Fixture::view_store(Arc::new(MemoryViews::new())).cannot_reopen("it lives in memory")
+/// }
+///
+/// eventsource_testkit::view_store_laws!(memory);
+/// ```
+#[macro_export]
+macro_rules! view_store_laws {
+    ($fixture:expr) => {
+        $crate::view_store_laws!(@ __law_tests, $fixture);
+    };
+    (@ $then:ident, $fixture:expr) => {
+        $crate::$then! { $fixture, view_store, [
+            law_15_changed_views_come_in_position_order
+            law_15_foreign_fields_and_cursors_are_invalid
+            law_15_page_is_capped
+            law_15_pages_agree_with_a_vec
+            law_15_removed_view_is_known_as_removed
+            law_15_sets_of_views_do_not_mix
+            law_15_views_come_back_in_the_order_asked
+            law_15_walk_over_pages_survives_changes
+            law_15_what_cannot_be_a_name_is_invalid
+            law_16_checkpoint_moves_alone_too
+            law_16_dropped_commit_is_all_or_nothing
+            law_16_everything_is_there_after_reopening
+            law_16_readers_never_see_half_a_commit
+            law_16_refused_batch_writes_nothing
+            law_16_same_batch_again_changes_nothing
+            law_17_parked_streams_are_listed_until_released
+            law_18_serving_version_switches
+            law_18_set_of_views_is_removed_unless_served
+        ] }
+    };
+}
+
+/// Runs every law of a snapshot store as a test of its own.
+///
+/// Takes an async function that makes a fresh [`Fixture`](crate::Fixture)`<dyn SnapshotStore>`.
+///
+/// ```
+/// use std::sync::Arc;
+/// use eventsource_core::{SnapshotStore, memory::MemorySnapshots};
+/// use eventsource_testkit::Fixture;
+///
+/// async fn memory() -> Fixture<dyn SnapshotStore> {
+///     Fixture::snapshot_store(Arc::new(MemorySnapshots::new())).cannot_reopen("it lives in memory")
+/// }
+///
+/// eventsource_testkit::snapshot_store_laws!(memory);
+/// ```
+#[macro_export]
+macro_rules! snapshot_store_laws {
+    ($fixture:expr) => {
+        $crate::snapshot_store_laws!(@ __law_tests, $fixture);
+    };
+    (@ $then:ident, $fixture:expr) => {
+        $crate::$then! { $fixture, snapshot_store, [
+            snapshot_is_whole_after_reopening
+            snapshot_newest_is_kept
+            snapshot_newest_of_a_race_is_kept
+            snapshot_of_another_shape_is_not_found
+        ] }
+    };
+}
+
+/// Runs every law of an outcome store (13 at the port) as a test of its own.
+///
+/// Takes an async function that makes a fresh [`Fixture`](crate::Fixture)`<dyn OutcomeStore>`.
+///
+/// ```
+/// use std::sync::Arc;
+/// use eventsource_core::{OutcomeStore, memory::MemoryOutcomes};
+/// use eventsource_testkit::Fixture;
+///
+/// async fn memory() -> Fixture<dyn OutcomeStore> {
+///     Fixture::outcome_store(Arc::new(MemoryOutcomes::new())).cannot_reopen("it lives in memory")
+/// }
+///
+/// eventsource_testkit::outcome_store_laws!(memory);
+/// ```
+#[macro_export]
+macro_rules! outcome_store_laws {
+    ($fixture:expr) => {
+        $crate::outcome_store_laws!(@ __law_tests, $fixture);
+    };
+    (@ $then:ident, $fixture:expr) => {
+        $crate::$then! { $fixture, outcome_store, [
+            law_13_first_outcome_stays
+            law_13_outcomes_are_there_after_reopening
+            law_13_outcomes_come_back
+            law_13_outcomes_of_commands_do_not_mix
+            law_13_racing_outcomes_agree
+        ] }
+    };
+}

@@ -124,8 +124,9 @@ impl<P: ?Sized> Fixture<P> {
         Arc::clone(&self.port)
     }
 
-    /// The instance that sees the same data after this one was dropped, or why there is none.
-    pub(crate) async fn reopened(self) -> Result<Capability<Self>, LawBroken> {
+    /// The instance that sees the same data after this one was dropped; `None` when the backend has
+    /// said why there is none.
+    pub(crate) async fn reopened(self) -> Result<Option<Self>, LawBroken> {
         let Self { port, reopen, payload_bytes_max, guards } = self;
         let Some(reopen) = reopen else {
             return Err(LawBroken::new("the fixture does not say what it can: call `reopens` or `cannot_reopen`"));
@@ -135,10 +136,13 @@ impl<P: ?Sized> Fixture<P> {
         }
         drop(port);
         match reopen {
-            Capability::Lacks { reason } => Ok(Capability::Lacks { reason }),
+            Capability::Lacks { reason: "" } => {
+                Err(LawBroken::new("a store that cannot be opened again gives no reason"))
+            }
+            Capability::Lacks { .. } => Ok(None),
             Capability::Has(open) => {
                 let port = open().await;
-                Ok(Capability::Has(Self { port, reopen: Some(Capability::Has(open)), payload_bytes_max, guards }))
+                Ok(Some(Self { port, reopen: Some(Capability::Has(open)), payload_bytes_max, guards }))
             }
         }
     }

@@ -4,4 +4,7 @@
 //! test ([`prove`](crate::prove)) and against a liar ([`judge`](crate::judge)).
 
 pub mod event_store;
+pub mod outcome_store;
+pub mod snapshot_store;
 mod support;
+pub mod view_store;

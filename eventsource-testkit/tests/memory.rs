@@ -17,3 +17,42 @@ mod event_store {
 
     event_store_laws!(fixture);
 }
+
+mod view_store {
+    use std::sync::Arc;
+
+    use eventsource_core::{ViewStore, memory::MemoryViews};
+    use eventsource_testkit::{Fixture, view_store_laws};
+
+    async fn fixture() -> Fixture<dyn ViewStore> {
+        Fixture::view_store(Arc::new(MemoryViews::new())).cannot_reopen("it lives in memory")
+    }
+
+    view_store_laws!(fixture);
+}
+
+mod snapshot_store {
+    use std::sync::Arc;
+
+    use eventsource_core::{SnapshotStore, memory::MemorySnapshots};
+    use eventsource_testkit::{Fixture, snapshot_store_laws};
+
+    async fn fixture() -> Fixture<dyn SnapshotStore> {
+        Fixture::snapshot_store(Arc::new(MemorySnapshots::new())).cannot_reopen("it lives in memory")
+    }
+
+    snapshot_store_laws!(fixture);
+}
+
+mod outcome_store {
+    use std::sync::Arc;
+
+    use eventsource_core::{OutcomeStore, memory::MemoryOutcomes};
+    use eventsource_testkit::{Fixture, outcome_store_laws};
+
+    async fn fixture() -> Fixture<dyn OutcomeStore> {
+        Fixture::outcome_store(Arc::new(MemoryOutcomes::new())).cannot_reopen("it lives in memory")
+    }
+
+    outcome_store_laws!(fixture);
+}
