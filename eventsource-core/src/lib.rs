@@ -24,6 +24,7 @@ mod command;
 mod event;
 mod execute;
 mod id;
+mod live;
 pub mod memory;
 mod metadata;
 mod outcome;
@@ -48,6 +49,7 @@ pub use execute::{
     RECENT_COMMANDS_MAX, STALE_CODE,
 };
 pub use id::{CATEGORY_BYTES_MAX, CommandId, EventId, KEY_BYTES_MAX, StreamId, StreamIdError};
+pub use live::{FoundLiveView, LiveChanges, LiveError, LiveOptions, LivePage, LiveQueries, LiveView};
 pub use metadata::{Metadata, TraceContext, TraceContextError};
 pub use outcome::{Outcome, OutcomeStore};
 pub use position::Position;
