@@ -24,7 +24,7 @@ describe('Connection', () => {
     vi.advanceTimersByTime(OFFLINE_AFTER_MS - 1);
     expect(connection.state).toBe('reconnecting');
     connection.closed();
-    vi.advanceTimersByTime(OFFLINE_AFTER_MS);
+    vi.advanceTimersByTime(1);
     expect(connection.state).toBe('offline');
     connection.closed();
     expect([connection.state, connection.since]).toEqual(['offline', since]);

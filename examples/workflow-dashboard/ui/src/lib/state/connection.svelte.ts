@@ -23,11 +23,11 @@ export class Connection {
     this.everLive = true;
   }
 
+  /** Called for each attempt that fails, too: the time counts from the first. */
   closed(): void {
-    if (this.state === 'offline') return;
-    clearTimeout(this.#timer);
+    if (this.since !== null) return;
     this.state = 'reconnecting';
-    this.since ??= new Date();
+    this.since = new Date();
     this.#timer = setTimeout(() => (this.state = 'offline'), OFFLINE_AFTER_MS);
   }
 }
