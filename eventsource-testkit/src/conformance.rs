@@ -186,3 +186,33 @@ macro_rules! outcome_store_laws {
         ] }
     };
 }
+
+/// Runs every law of a queue (11 and 12) as a test of its own.
+///
+/// Takes an async function that makes a fresh [`BusFixture`](crate::BusFixture); its documentation
+/// shows one.
+#[macro_export]
+macro_rules! bus_laws {
+    ($fixture:expr) => {
+        $crate::bus_laws!(@ __law_tests, $fixture);
+    };
+    (@ $then:ident, $fixture:expr) => {
+        $crate::$then! { $fixture, bus, [
+            law_11_abandoned_message_comes_back_first
+            law_11_attempts_end_in_the_dead_letters
+            law_11_dead_letter_keeps_its_reason
+            law_11_delayed_message_is_not_early
+            law_11_empty_or_oversize_message_is_invalid
+            law_11_held_session_keeps_no_other_waiting
+            law_11_message_sent_again
+            law_11_messages_are_there_after_reopening
+            law_11_one_receiver_at_a_time_holds_a_session
+            law_11_order_holds_within_a_session
+            law_11_sent_messages_are_delivered
+            law_11_unsettled_comes_back_when_its_lock_runs_out
+            law_11_unsettled_comes_back_when_the_stream_is_dropped
+            law_12_lost_lock_is_reported
+            law_12_renewed_lock_holds
+        ] }
+    };
+}

@@ -3,6 +3,7 @@
 //! A law takes a fresh instance and returns [`Verdict`](crate::Verdict), so that it can be run by a
 //! test ([`prove`](crate::prove)) and against a liar ([`judge`](crate::judge)).
 
+pub mod bus;
 pub mod event_store;
 pub mod outcome_store;
 pub mod snapshot_store;

@@ -4,10 +4,12 @@ pub mod chaos;
 pub mod laws;
 
 mod broken;
+mod bus_fixture;
 mod conformance;
 mod fixture;
 mod prove;
 
 pub use broken::{LawBroken, Verdict};
+pub use bus_fixture::{BusFixture, DeadLettered, LOCK_TIME_MAX};
 pub use fixture::{Capability, Fixture};
 pub use prove::{LAW_TIME_MAX, judge, prove};

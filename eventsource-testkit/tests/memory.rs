@@ -56,3 +56,25 @@ mod outcome_store {
 
     outcome_store_laws!(fixture);
 }
+
+mod bus {
+    use std::{future::ready, num::NonZeroU32, sync::Arc, time::Duration};
+
+    use eventsource_core::memory::{DeadLetter, MemoryQueue, MemoryQueueOptions};
+    use eventsource_testkit::{BusFixture, DeadLettered, bus_laws};
+
+    async fn fixture() -> BusFixture {
+        let attempts_max = NonZeroU32::new(4).unwrap();
+        let options = MemoryQueueOptions::default().lock_time(Duration::from_secs(1)).attempts_max(attempts_max);
+        let queue = MemoryQueue::with_options(options);
+        let dead = queue.clone();
+        let letter = |letter: DeadLetter| DeadLettered { message: letter.message.id, reason: letter.reason };
+        BusFixture::new(Arc::new(queue.clone()), Arc::new(queue), attempts_max)
+            .dead_letters(move || ready(dead.dead_letters().into_iter().map(letter).collect()))
+            .knows_ids_again()
+            .message_bytes_max(options.message_bytes_max)
+            .cannot_reopen("it lives in memory")
+    }
+
+    bus_laws!(fixture);
+}
