@@ -22,7 +22,11 @@ export function recordFrames(page) {
     },
     /** All states pushed to the list, in the order of their arrival. */
     changedWorkflows: () => pushes('workflowsChanged').flatMap(({ workflows }) => workflows),
-    changedPositions: () => pushes('workflowsChanged').map(({ position }) => position),
+    /** Positions of the pushes; one without workflows only says how far the server has come. */
+    changedPositions: ({ empty = true } = {}) =>
+      pushes('workflowsChanged')
+        .filter(({ workflows }) => empty || workflows.length > 0)
+        .map(({ position }) => position),
     updatedVersions: () => pushes('workflowUpdated').map(({ version }) => version),
     /** The variables of each subscription sent under this operation's name, one for each connection. */
     subscribed: (operationName) =>

@@ -8,6 +8,7 @@ import {
 import { readDetail, writeDetail } from '../apollo/write';
 import { uuidV7 } from '../text/ids';
 import { newTrace } from '../text/trace';
+import { readFailure, sentence } from './failure';
 import { predict } from './predict';
 
 const VISIBLE_WAIT_MS = 5_000;
@@ -21,7 +22,8 @@ export interface Order {
 }
 
 export type Outcome = { traceId: string; ms: number } & (
-  | { kind: 'confirmed'; version: number | null }
+  /** `note` says what is still missing, for example that the change is not visible yet. */
+  | { kind: 'confirmed'; version: number | null; note: string | null }
   | { kind: 'rejected'; code: string; message: string }
   /** No answer came. The command may have been carried out; sending the same order again is safe. */
   | { kind: 'unanswered'; message: string }
@@ -46,13 +48,14 @@ export async function execute(client: ApolloClient, order: Order): Promise<Outco
     const result = await send(client, order, trace);
     const ms = performance.now() - began;
     if (!result.success) {
-      const { code, message } = result;
-      return { kind: 'rejected', code: code ?? 'REJECTED', message: message ?? 'The command was rejected.', traceId: result.traceId, ms };
+      const { code, message, traceId } = result;
+      return { kind: 'rejected', code: code ?? 'REJECTED', message: sentence(message ?? 'the command was rejected'), traceId, ms };
     }
     if (before && result.version !== null) await catchUp(client, order.workflowId, result.version);
-    return { kind: 'confirmed', version: result.version, traceId: result.traceId, ms };
+    const note = result.message === null ? null : sentence(result.message);
+    return { kind: 'confirmed', version: result.version, note, traceId: result.traceId, ms };
   } catch (error) {
-    return { kind: 'unanswered', message: describe(error), traceId: trace.traceId, ms: performance.now() - began };
+    return { ...readFailure(error), traceId: trace.traceId, ms: performance.now() - began };
   } finally {
     if (before) cache.removeOptimistic(layer);
   }
@@ -80,8 +83,4 @@ async function catchUp(client: ApolloClient, id: string, version: number): Promi
   } catch {
     // The command itself succeeded; the subscription brings its effect.
   }
-}
-
-function describe(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
