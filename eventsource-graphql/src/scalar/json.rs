@@ -118,6 +118,22 @@ mod tests {
     }
 
     #[test]
+    fn floats_come_in_bit_for_bit() {
+        // Knuth's generator ("The Art of Computer Programming", volume 2, section 3.3.4), seed 1.
+        let mut bits: u64 = 1;
+        for _ in 0..20_000 {
+            bits = bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let float = f64::from_bits(bits);
+            if !float.is_finite() {
+                continue;
+            }
+            let value: Value = serde_json::from_str(&format!("{float:e}")).unwrap();
+            let kept: f64 = Json::parse(value).unwrap().deserialize().unwrap();
+            assert_eq!(kept.to_bits(), float.to_bits(), "{float:e}");
+        }
+    }
+
+    #[test]
     fn the_raw_key_cannot_break_the_answer() {
         // A client that knows the key gets valid JSON in, and valid JSON out.
         for inner in ["{\"a\":1}", "} not json"] {

@@ -1,0 +1,7 @@
+//! The GraphQL edge over a small real schema, real HTTP and real WebSockets.
+#![cfg(test)]
+
+mod http;
+mod schema;
+mod socket;
+mod support;
