@@ -43,6 +43,8 @@ const REQUESTS_MAX: usize = 64;
 ///   upcasters read, in the projector's category. Others never reach it.
 /// - An event that cannot be decoded or projected is tried twice, then *parked* with its reason. Only
 ///   its own stream stands still. [`ProjectionHandle`] lists parked streams, retries and discards.
+///   What is retried is folded in after what came in meanwhile from *other* streams, so a view in
+///   scope [`Scope::Global`](crate::Scope::Global) should not depend on the order of streams.
 /// - Raise [`Projector::VERSION`] to rebuild: the new views are built beside those being served,
 ///   served in one step once they have caught up, and the old ones are removed. A rebuild that is
 ///   stopped goes on from its checkpoint at the next start. A projection that has no version yet is

@@ -75,8 +75,10 @@ impl<V: DeserializeOwned> Shared<V> {
                     sleep(pause).await;
                 }
                 // The version that was read may be gone because another one is served by now.
-                Err(error) if Some(self.serving.refresh().await?.epoch) == fanout.epoch => return Err(error),
-                Err(_) => {}
+                Err(error) => match self.serving.refresh().await {
+                    Ok(served) if Some(served.epoch) != fanout.epoch => {}
+                    _ => return Err(error),
+                },
             }
         }
     }
