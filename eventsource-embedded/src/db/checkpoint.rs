@@ -1,0 +1,104 @@
+//! When the write-ahead log is moved into the file, and the page sums with it.
+
+use std::path::Path;
+
+use rusqlite::{Connection, wal::CheckpointMode};
+
+use super::{beside, fault::Fault, scrub::PagesReport, sums, sums::Sums, wal};
+
+/// Frames in the log that are worth moving: 8 MiB.
+const FRAMES_MAX: i32 = 2_048;
+
+/// Keeps a file's page sums true.
+///
+/// A page's sum holds for every page that is not in the log. It is renewed after the log has been
+/// moved into the file and before the writer starts the log anew, so this is true after a crash at
+/// any moment. Nobody else moves the log: every connection is told not to.
+#[derive(Debug, Default)]
+pub(super) struct Checkpoints {
+    sums: Sums,
+}
+
+impl Checkpoints {
+    pub(super) fn new(sums: Sums) -> Self {
+        Self { sums }
+    }
+
+    /// Moves the log when it is long enough; for the writer, between two transactions.
+    pub(super) fn after_commit(&mut self, connection: &Connection, path: &Path) -> Result<(), Fault> {
+        let (frames, moved) = connection.wal_checkpoint_v2(None::<&str>, CheckpointMode::NOOP)?;
+        if frames - moved < FRAMES_MAX { Ok(()) } else { self.checkpoint(connection, path, CheckpointMode::PASSIVE) }
+    }
+
+    /// Moves the log into the file; a passive one leaves to readers what they still use.
+    pub(super) fn checkpoint(
+        &mut self,
+        connection: &Connection,
+        path: &Path,
+        mode: CheckpointMode,
+    ) -> Result<(), Fault> {
+        let (frames, moved) = connection.wal_checkpoint_v2(None::<&str>, mode)?;
+        if frames != moved || frames <= 0 {
+            return Ok(());
+        }
+        let log = beside(path, "-wal");
+        let scan = wal::scan(&log).map_err(Fault::unavailable)?;
+        let (Some(salts), Some(file_pages)) = (scan.salts, scan.file_pages) else {
+            return Err(Fault::damaged("-wal", format!("unreadable, {frames} frames were written")));
+        };
+        if u64::try_from(frames) != Ok(scan.frames) {
+            let whole = scan.frames;
+            return Err(Fault::damaged("-wal", format!("{whole} frames are whole, {frames} were written")));
+        }
+        if self.sums.salts == salts && self.sums.frames == scan.frames {
+            return Ok(());
+        }
+        self.sums.update(&scan.pages, file_pages);
+        (self.sums.salts, self.sums.frames) = (salts, scan.frames);
+        self.sums.save(&beside(path, "-sums")).map_err(Fault::unavailable)
+    }
+
+    /// Leaves the file whole, with an empty log.
+    pub(super) fn close(&mut self, connection: &Connection, path: &Path) -> Result<(), Fault> {
+        self.checkpoint(connection, path, CheckpointMode::FULL)?;
+        connection.wal_checkpoint_v2(None::<&str>, CheckpointMode::TRUNCATE)?;
+        Ok(())
+    }
+
+    /// Compares the file's pages with their sums; for the writer, between two transactions.
+    pub(super) fn check_pages(&mut self, connection: &Connection, path: &Path) -> PagesReport {
+        let mut report = PagesReport::default();
+        if let Err(fault) = self.checkpoint(connection, path, CheckpointMode::PASSIVE) {
+            report.problems.push(fault.to_string());
+        }
+        match wal::scan(&beside(path, "-wal")).and_then(|scan| Ok((scan, sums::of_file(path)?))) {
+            Ok((scan, (pages, partial))) => {
+                report.checked = pages.len();
+                report.problems.extend(mismatches(&self.sums, &scan, &pages, partial));
+            }
+            Err(error) => report.problems.push(format!("cannot be read: {error}")),
+        }
+        report
+    }
+}
+
+/// Pages that are neither in the log nor what the last checkpoint left.
+pub(super) fn mismatches(sums: &Sums, scan: &wal::WalScan, pages: &[u32], partial: bool) -> Vec<String> {
+    let file_pages = scan.file_pages.map_or(sums.pages.len(), sums::index);
+    let mut problems = Vec::new();
+    for page in 1..=file_pages {
+        if u32::try_from(page).is_ok_and(|page| scan.pages.contains_key(&page)) {
+            continue;
+        }
+        match (pages.get(page - 1), sums.pages.get(page - 1)) {
+            (Some(found), Some(sum)) if found == sum => {}
+            (None, _) => problems.push(format!("page {page} is missing")),
+            _ => problems.push(format!("page {page} is not what was written")),
+        }
+    }
+    // Pages that the log will add may be there already, in part or whole.
+    if scan.frames == 0 && (partial || pages.len() > file_pages) {
+        problems.push(format!("it has more than its {file_pages} pages"));
+    }
+    problems
+}
