@@ -59,7 +59,7 @@ impl<P: Projector> Engine<P> {
             Repair::Discard => Some(was.version),
         };
         loop {
-            let part = self.read_part(session, &stream, after).await;
+            let part = self.read_part(&stream, after, session.committed).await;
             let part = part.map_err(|source| self.lifecycle.store_error(source))?;
             after = part.records.last().map_or(after, |last| Some(last.version));
             match self.fold_part(session, &was, part).await? {
@@ -100,16 +100,19 @@ impl<P: Projector> Engine<P> {
 
     /// The next events of the stream that are of interest, none beyond the checkpoint: those come by
     /// the feed.
+    ///
+    /// It takes no session: a shared one across an await would keep the whole run from being sent to
+    /// another thread.
     async fn read_part(
         &self,
-        session: &Session,
         stream: &StreamId,
         after: Option<Version>,
+        committed: Option<Position>,
     ) -> Result<Part, StoreError> {
         let mut events = self.store.read_stream(stream, after, Direction::Forward);
         let (mut records, mut bytes) = (Vec::new(), 0);
         while let Some(record) = events.next().await.transpose()? {
-            let Some(position) = record.position.filter(|position| Some(*position) <= session.committed) else { break };
+            let Some(position) = record.position.filter(|position| Some(*position) <= committed) else { break };
             if !self.query.matches(record.stream.category(), record.name.as_str()) {
                 continue;
             }
