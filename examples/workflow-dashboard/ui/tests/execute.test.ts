@@ -73,7 +73,7 @@ describe('execute', () => {
     const outcome = execute(client, order);
     await settled();
     answer({ data: result({ success: false, version: 5, code: 'conflict', message: 'it is at 5' }) });
-    expect(await outcome).toMatchObject({ kind: 'rejected', code: 'conflict', message: 'It is at 5.' });
+    expect(await outcome).toMatchObject({ kind: 'rejected', code: 'conflict', message: 'it is at 5.' });
     await settled();
     expect(shown).toEqual(['RUNNING 3', 'CANCELLED 4', 'RUNNING 3']);
   });
@@ -83,7 +83,7 @@ describe('execute', () => {
     const outcome = execute(client, order);
     await settled();
     answer({ failure: new Error('the network is gone') });
-    expect(await outcome).toMatchObject({ kind: 'unanswered', message: 'The network is gone.' });
+    expect(await outcome).toMatchObject({ kind: 'unanswered', message: 'the network is gone.' });
     await settled();
     expect(shown.at(-1)).toBe('RUNNING 3');
     void execute(client, order);

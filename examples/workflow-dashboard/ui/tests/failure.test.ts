@@ -8,11 +8,11 @@ const server = (status: number, body: string) => new ServerError('no', { respons
 
 describe('readFailure', () => {
   it('a request that was wrong was not carried out', () => {
-    expect(readFailure(graphQL('INVALID_ARGUMENT'))).toEqual({ kind: 'rejected', code: 'INVALID_ARGUMENT', message: 'Step is empty.' });
+    expect(readFailure(graphQL('INVALID_ARGUMENT'))).toEqual({ kind: 'rejected', code: 'INVALID_ARGUMENT', message: 'step is empty.' });
     expect(readFailure(graphQL())).toMatchObject({ kind: 'rejected', code: 'REFUSED' });
     const body = JSON.stringify({ errors: [{ message: 'the body is over 1 MiB', extensions: { code: 'BODY_TOO_LARGE' } }] });
-    expect(readFailure(server(413, body))).toEqual({ kind: 'rejected', code: 'BODY_TOO_LARGE', message: 'The body is over 1 MiB.' });
-    expect(readFailure(server(403, '<html>'))).toEqual({ kind: 'rejected', code: 'HTTP_403', message: 'The server answered 403.' });
+    expect(readFailure(server(413, body))).toEqual({ kind: 'rejected', code: 'BODY_TOO_LARGE', message: 'the body is over 1 MiB.' });
+    expect(readFailure(server(403, '<html>'))).toEqual({ kind: 'rejected', code: 'HTTP_403', message: 'the server answered 403.' });
   });
 
   it('when the server or the network failed, nobody knows', () => {

@@ -65,7 +65,7 @@ describe('CommandBar', () => {
     await fireEvent.input(byId('action-step'), { target: { value: 'ship' } });
     await fireEvent.submit(byId('action-form'));
     await waitFor(() => expect(byId('action-error').dataset['code']).toBe('step-running'));
-    expect(byId('action-error').textContent).toContain('Step ship is running already.');
+    expect(byId('action-error').textContent).toContain('step ship is running already.');
     expect(byId('action-form')).toBeTruthy();
   });
 

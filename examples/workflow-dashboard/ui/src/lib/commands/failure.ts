@@ -14,7 +14,7 @@ export function readFailure(error: unknown): Failure {
   if (ServerError.is(error)) {
     const errors = readErrors(error.bodyText);
     if (errors.length > 0) return fromGraphQL(errors);
-    const message = `The server answered ${error.statusCode}.`;
+    const message = `the server answered ${error.statusCode}.`;
     return error.statusCode < 500 ? { kind: 'rejected', code: `HTTP_${error.statusCode}`, message } : { kind: 'unanswered', message };
   }
   return { kind: 'unanswered', message: sentence(error instanceof Error ? error.message : String(error)) };
@@ -41,8 +41,7 @@ function readErrors(body: string): GraphQLErrorLike[] {
   }
 }
 
-/** The server's messages begin in lower case and have no full stop, so that they can stand inside others. */
+/** The server's messages have no full stop, so that they can stand inside others. */
 export function sentence(message: string): string {
-  const text = message.charAt(0).toUpperCase() + message.slice(1);
-  return /[.!?…]$/.test(text) ? text : `${text}.`;
+  return /[.!?…]$/.test(message) ? message : `${message}.`;
 }

@@ -33,6 +33,12 @@ export class Detail {
     return this.#observed.current.data?.workflow ?? null;
   }
 
+  /** The newest version that the server told: a guess may be shown already, but it has no events. */
+  get confirmedVersion(): number {
+    void this.#observed.current;
+    return readDetail(this.#client.cache, this.id)?.version ?? 0;
+  }
+
   get isLoading(): boolean {
     return this.#observed.current.loading && this.workflow === null;
   }
