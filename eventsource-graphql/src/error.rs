@@ -1,7 +1,7 @@
 //! Errors as a client may see them: a sentence, a stable code, and no inside of the machine.
 
 use async_graphql::{Error, ErrorExtensions};
-use eventsource_core::{StoreError, StreamIdError};
+use eventsource_core::{LiveError, StoreError, StreamIdError};
 
 /// A GraphQL error with a sentence for people and a stable `extensions.code` for programs.
 ///
@@ -38,6 +38,26 @@ pub fn store_error(error: &StoreError) -> Error {
             error_with_code("the store cannot be reached, try again", "UNAVAILABLE")
         }
         _ => internal_error(error),
+    }
+}
+
+/// What a client learns of a live query's failure: `NOT_YET_VISIBLE` when its own write is stored and
+/// the view does not show it yet, else as in [`store_error`].
+///
+/// ```
+/// use eventsource_core::{LiveError, Version};
+/// use eventsource_graphql::live_error;
+///
+/// let wanted = Version::FIRST;
+/// let error = live_error(&LiveError::NotYetVisible { key: "hall".into(), wanted, seen: None });
+/// assert!(error.message.starts_with("committed, not yet visible"));
+/// ```
+#[must_use]
+pub fn live_error(error: &LiveError) -> Error {
+    match error {
+        LiveError::Store(error) => store_error(error),
+        LiveError::NotYetVisible { .. } => error_with_code(error.to_string(), "NOT_YET_VISIBLE"),
+        other => internal_error(other),
     }
 }
 

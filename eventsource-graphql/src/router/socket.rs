@@ -16,6 +16,9 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Endpoint, refusal::Refusal};
 
+/// Bytes that are reserved for reading from each socket. Clients send little, and the library's own
+/// 128 KiB would be most of what an idle socket costs.
+const READ_BUFFER_BYTES: usize = 4 << 10;
 /// The one subprotocol that is spoken.
 const PROTOCOL: &str = "graphql-transport-ws";
 
@@ -40,7 +43,8 @@ pub(super) async fn upgrade<E: Executor>(
     })?;
     let open = Open::new(permit);
     let bytes = endpoint.options.limits.message_bytes_max;
-    let upgrade = upgrade.protocols([PROTOCOL]).max_message_size(bytes).max_frame_size(bytes);
+    let upgrade =
+        upgrade.protocols([PROTOCOL]).read_buffer_size(READ_BUFFER_BYTES).max_message_size(bytes).max_frame_size(bytes);
     Ok(upgrade.on_upgrade(move |socket| async move {
         Session::new(endpoint, headers, socket).serve().await;
         drop(open);

@@ -231,3 +231,16 @@ async fn json_goes_in_and_out_as_it_is() {
     let answer = json_post(&server, body).send().await.unwrap().text().await.unwrap();
     assert_eq!(answer, r#"{"data":{"echo":{"z":[18446744073709551615,0.1,1.7976931348623157e+308],"a":"ü"}}}"#);
 }
+
+#[tokio::test]
+async fn a_write_is_read_or_said_to_be_not_yet_visible() {
+    let server = Server::start(RouterOptions::default()).await;
+    run(&server, SWITCH, json!({ "id": "hall", "on": true })).await;
+    let seen = run(&server, "{ lamp(id: \"hall\", atLeastVersion: 1) { version switched } }", Value::Null).await;
+    assert_eq!(seen["data"]["lamp"], json!({ "version": 1, "switched": 1 }));
+    let unseen =
+        run(&server, "{ lamp(id: \"hall\", atLeastVersion: 2, timeoutMs: 50) { version } }", Value::Null).await;
+    assert_eq!(unseen["errors"][0]["extensions"]["code"], "NOT_YET_VISIBLE", "{unseen}");
+    let message = unseen["errors"][0]["message"].as_str().unwrap();
+    assert!(message.starts_with("committed, not yet visible"), "{message}");
+}

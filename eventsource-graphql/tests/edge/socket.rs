@@ -321,3 +321,55 @@ async fn a_subscription_resumes_without_gap_or_repeat() {
     let ((), positions) = futures::join!(writer, reader);
     assert_eq!(positions, (1..=200).collect::<Vec<u32>>());
 }
+
+#[tokio::test]
+async fn a_watched_view_is_told_from_where_the_client_left_off() {
+    let server = default_server().await;
+    switch(&server, "hall", true).await;
+    let mut client = Client::ready(&server).await;
+    client.subscribe("w", "subscription { lampUpdated(id: \"hall\") { version switched } }").await;
+    assert_eq!(client.next("w").await["data"]["lampUpdated"], json!({ "version": 1, "switched": 1 }));
+    switch(&server, "hall", false).await;
+    assert_eq!(client.next("w").await["data"]["lampUpdated"], json!({ "version": 2, "switched": 2 }));
+    drop(client);
+    switch(&server, "hall", true).await;
+    // Version 2 was seen before the connection was lost: it is not told again, and 3 is not lost.
+    let mut client = Client::ready(&server).await;
+    client.subscribe("w", "subscription { lampUpdated(id: \"hall\", afterVersion: 2) { version switched } }").await;
+    assert_eq!(client.next("w").await["data"]["lampUpdated"], json!({ "version": 3, "switched": 3 }));
+}
+
+#[tokio::test]
+async fn changed_views_resume_from_a_position() {
+    let server = default_server().await;
+    let mut client = Client::ready(&server).await;
+    client.subscribe("c", "subscription { lampsChanged { position resync lamps { id version } } }").await;
+    assert_eq!(
+        client.next("c").await["data"]["lampsChanged"],
+        json!({ "position": "0", "resync": false, "lamps": [] })
+    );
+    for id in ["a", "b"] {
+        switch(&server, id, true).await;
+    }
+    let mut seen = Vec::new();
+    let mut position = Value::Null;
+    while seen.len() < 2 {
+        let mut item = client.next("c").await["data"]["lampsChanged"].take();
+        seen.extend(item["lamps"].as_array().unwrap().iter().map(|lamp| lamp["id"].clone()));
+        position = item["position"].take();
+    }
+    assert_eq!((seen, &position), (vec![json!("a"), json!("b")], &json!("2")));
+    drop(client);
+    switch(&server, "c", true).await;
+    switch(&server, "a", false).await;
+    let answer = reqwest::Client::new().post(server.url());
+    let query = json!({ "query": "{ lamp(id: \"a\", atLeastVersion: 2) { version } }" });
+    let answer: Value = answer.json(&query).send().await.unwrap().json().await.unwrap();
+    assert_eq!(answer["data"]["lamp"]["version"], 2, "{answer}");
+    let mut client = Client::ready(&server).await;
+    let query = format!("subscription {{ lampsChanged(after: {position}) {{ position lamps {{ id version }} }} }}");
+    client.subscribe("c", &query).await;
+    let item = client.next("c").await["data"]["lampsChanged"].take();
+    let lamps = json!([{ "id": "c", "version": 1 }, { "id": "a", "version": 2 }]);
+    assert_eq!(item, json!({ "position": "4", "lamps": lamps }));
+}

@@ -7,15 +7,18 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use async_graphql::{Context, ID, Object, Result, Schema, SimpleObject, Subscription};
 use eventsource_core::{
-    CommandEnvelope, CommandHandler, EventStore, IdSource, Query as StoreQuery, RandomIds, StreamId, SubscribeOptions,
-    Subscribed, memory::MemoryEventStore, memory::MemoryOutcomes, subscribe,
+    CommandEnvelope, CommandHandler, EventStore, IdSource, LiveChanges, LiveQueries, LiveView, Projection,
+    Query as StoreQuery, RandomIds, StreamId, SubscribeOptions, Subscribed, Version, ViewStore,
+    memory::{MemoryEventStore, MemoryOutcomes, MemoryViews},
+    subscribe,
 };
 use eventsource_graphql::{
     CommandReport, EventConnection, EventNode, Json, PositionScalar, RequestContext, RouterOptions, command_id,
-    expected_version, graphql_router, history, live, page_cost, page_size, store_error, stream_id_error,
+    expected_version, graphql_router, history, live, live_error, page_cost, page_size, store_error, stream_id_error,
+    wait_time,
 };
 use futures::{Stream, StreamExt, future, stream};
-use lamp::{Lamp, SwitchLamp};
+use lamp::{Lamp, LampView, Lamps, SwitchLamp};
 use tokio::{net::TcpListener, task::JoinHandle};
 
 pub(crate) type TestSchema = Schema<Query, Mutation, Subscriptions>;
@@ -31,8 +34,17 @@ impl Server {
     pub(crate) async fn start(options: RouterOptions) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let router = graphql_router(schema(&options), options);
-        let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        let world = World::new();
+        let router = graphql_router(world.schema(&options), options);
+        let task = tokio::spawn(async move {
+            let projection =
+                Projection::new(Lamps, world.store, world.views).with_doorbell(Arc::new(world.live.clone()));
+            tokio::select! {
+                served = axum::serve(listener, router) => panic!("serving ended: {served:?}"),
+                projected = projection.run(future::pending()) => panic!("projecting ended: {projected:?}"),
+                pushed = world.live.run(future::pending()) => panic!("pushing ended: {pushed:?}"),
+            }
+        });
         Self { address, task }
     }
 
@@ -47,10 +59,31 @@ impl Drop for Server {
     }
 }
 
+/// What the resolvers work on.
+struct World {
+    store: Arc<dyn EventStore>,
+    views: Arc<dyn ViewStore>,
+    live: LiveQueries<Lamps>,
+}
+
+impl World {
+    fn new() -> Self {
+        let views: Arc<dyn ViewStore> = Arc::new(MemoryViews::new());
+        let live = LiveQueries::new(Arc::clone(&views));
+        Self { store: Arc::new(MemoryEventStore::new()), views, live }
+    }
+
+    fn schema(&self, options: &RouterOptions) -> TestSchema {
+        let lamps = CommandHandler::<Lamp>::new(Arc::clone(&self.store), Arc::new(MemoryOutcomes::new()));
+        let schema = Schema::build(Query, Mutation, Subscriptions);
+        let schema = options.limits().apply(schema).data(Arc::clone(&self.store)).data(self.live.clone());
+        schema.data(lamps).finish()
+    }
+}
+
+/// A schema that nothing is projected for.
 pub(crate) fn schema(options: &RouterOptions) -> TestSchema {
-    let store: Arc<dyn EventStore> = Arc::new(MemoryEventStore::new());
-    let lamps = CommandHandler::<Lamp>::new(Arc::clone(&store), Arc::new(MemoryOutcomes::new()));
-    options.limits().apply(Schema::build(Query, Mutation, Subscriptions)).data(store).data(lamps).finish()
+    World::new().schema(options)
 }
 
 #[derive(Debug)]
@@ -78,6 +111,19 @@ impl Query {
     async fn slow(&self, ms: u64) -> u64 {
         tokio::time::sleep(Duration::from_millis(ms)).await;
         ms
+    }
+
+    async fn lamp(
+        &self,
+        context: &Context<'_>,
+        id: ID,
+        at_least_version: u64,
+        timeout_ms: Option<i64>,
+    ) -> Result<Option<LampState>> {
+        let live = context.data_unchecked::<LiveQueries<Lamps>>();
+        let version = Version::new(at_least_version).unwrap_or(Version::FIRST);
+        let state = live.wait_for(&id, version, wait_time(timeout_ms)?).await.map_err(|error| live_error(&error))?;
+        Ok(state.view.is_some().then(|| LampState::of(&state)))
     }
 
     async fn me(&self, context: &Context<'_>) -> Me {
@@ -161,6 +207,29 @@ impl Mutation {
     }
 }
 
+/// A lamp as queries and subscriptions show it.
+#[derive(Debug, SimpleObject)]
+pub(crate) struct LampState {
+    id: ID,
+    version: u64,
+    switched: u32,
+}
+
+impl LampState {
+    fn of(state: &LiveView<LampView>) -> Self {
+        let switched = state.view.as_ref().map_or(0, |view| view.switched);
+        Self { id: ID(state.key.to_string()), version: Version::value_of(state.version), switched }
+    }
+}
+
+/// Lamps that changed.
+#[derive(Debug, SimpleObject)]
+pub(crate) struct LampsChanged {
+    position: PositionScalar,
+    resync: bool,
+    lamps: Vec<LampState>,
+}
+
 /// One event as a subscription shows it.
 #[derive(Debug, SimpleObject)]
 pub(crate) struct Switched {
@@ -192,6 +261,32 @@ impl Subscriptions {
             Ok(Switched { position: event.position.into(), version: event.version.value() })
         };
         live(events.boxed(), shown, |error| store_error(&error))
+    }
+
+    /// The newest state of a lamp, then every newer one.
+    async fn lamp_updated(
+        &self,
+        context: &Context<'_>,
+        id: ID,
+        after_version: Option<u64>,
+    ) -> impl Stream<Item = Result<LampState>> + use<> {
+        let states = context.data_unchecked::<LiveQueries<Lamps>>().watch(&id, after_version.and_then(Version::new));
+        live(states, |state| Ok(LampState::of(&state)), |error| live_error(&error))
+    }
+
+    /// Lamps as they change.
+    async fn lamps_changed(
+        &self,
+        context: &Context<'_>,
+        after: Option<PositionScalar>,
+    ) -> impl Stream<Item = Result<LampsChanged>> + use<> {
+        let after = after.and_then(PositionScalar::position);
+        let changes = context.data_unchecked::<LiveQueries<Lamps>>().changes(after);
+        let show = |changes: LiveChanges<LampView>| {
+            let lamps = changes.views.iter().map(LampState::of).collect();
+            Ok(LampsChanged { position: changes.position.into(), resync: changes.resync, lamps })
+        };
+        live(changes, show, |error| live_error(&error))
     }
 
     /// 0, 1, 2 … with a pause between them.

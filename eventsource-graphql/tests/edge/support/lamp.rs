@@ -1,6 +1,6 @@
-//! An aggregate as small as it gets.
+//! An aggregate and a projection as small as they get.
 
-use eventsource_core::{Aggregate, Command, Context, Event, Rejection};
+use eventsource_core::{Aggregate, Command, Context, Envelope, Event, ProjectError, Projector, Rejection, Scope};
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, Default)]
@@ -66,5 +66,31 @@ impl Aggregate for Lamp {
     fn evolve(&mut self, event: &LampEvent) {
         let LampEvent::Switched { on } = event;
         self.on = *on;
+    }
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct LampView {
+    pub(crate) switched: u32,
+}
+
+#[derive(Debug)]
+pub(crate) struct Lamps;
+
+impl Projector for Lamps {
+    const NAME: &'static str = "lamps";
+    const VERSION: u32 = 1;
+    const SCOPE: Scope = Scope::Stream;
+    const CATEGORY: &'static str = "lamp";
+    type Event = LampEvent;
+    type View = LampView;
+    const INDEXES: &'static [&'static str] = &[];
+
+    fn key(&self, event: &Envelope<LampEvent>) -> Option<String> {
+        Some(event.record.stream.key().to_owned())
+    }
+
+    fn project(&self, view: Option<LampView>, _: &Envelope<LampEvent>) -> Result<Option<LampView>, ProjectError> {
+        Ok(Some(LampView { switched: view.unwrap_or_default().switched + 1 }))
     }
 }
