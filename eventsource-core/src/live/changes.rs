@@ -1,12 +1,12 @@
 //! All views, followed: what changed since a position, then every change, without a gap.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{cmp::Ordering, collections::HashSet, sync::Arc};
 
 use futures::{StreamExt, stream, stream::BoxStream};
 use serde::de::DeserializeOwned;
 
 use super::{
-    error::LiveError,
+    error::{LiveError, Unreadable},
     fanout::Shared,
     log::{Entry, Follower, Found, News},
     reader::ChangeReader,
@@ -134,18 +134,18 @@ impl<V: DeserializeOwned> Following<V> {
         }
         let mut views = Vec::new();
         while let Some(entry) = self.found.as_slice().first().map(Arc::clone) {
-            let known = entry.epoch <= self.served.epoch;
-            match &entry.news {
-                News::Changes(changed) if entry.epoch == self.served.epoch => {
-                    self.take_in(changed, entry.position, &mut views);
-                }
-                News::Changes(_) | News::Unreadable(_) if known && entry.epoch < self.served.epoch => {}
-                News::Resync
-                    if known && (entry.epoch < self.served.epoch || entry.position <= self.reader.cursor()) => {}
+            match self.placed(&entry) {
+                Placed::Past => {}
+                Placed::Next(changed) => self.take_in(changed, entry.position, &mut views),
                 // What was taken in so far is told first.
-                _ if !views.is_empty() => return Ok(Some(self.tell(newest(views)))),
-                News::Unreadable(error) => return Err(LiveError::from(error)),
-                News::Resync | News::Changes(_) => {
+                _ if !views.is_empty() => break,
+                Placed::Failed(error) => return Err(LiveError::from(error)),
+                Placed::Missed => {
+                    self.found.next();
+                    self.step = Step::History { until: entry.position, told: 0 };
+                    return Ok(None);
+                }
+                Placed::Switched => {
                     self.found.next();
                     self.served.epoch = entry.epoch;
                     return Ok(Some(self.resync(entry.position)));
@@ -154,6 +154,20 @@ impl<V: DeserializeOwned> Following<V> {
             self.found.next();
         }
         Ok((!views.is_empty()).then(|| self.tell(newest(views))))
+    }
+
+    /// What an entry means to this reader.
+    fn placed<'a>(&self, entry: &'a Entry<V>) -> Placed<'a, V> {
+        match entry.epoch.cmp(&self.served.epoch) {
+            Ordering::Less => Placed::Past,
+            Ordering::Greater => Placed::Switched,
+            Ordering::Equal => match &entry.news {
+                News::Changes(changed) => Placed::Next(changed),
+                News::Unreadable(error) => Placed::Failed(error),
+                News::Begun if entry.position <= self.reader.cursor() => Placed::Past,
+                News::Begun => Placed::Missed,
+            },
+        }
     }
 
     /// Takes in the views of an entry that were not told yet.
@@ -195,6 +209,20 @@ impl<V: DeserializeOwned> Following<V> {
         self.step = Step::Live;
         LiveChanges { position, resync: true, views: Vec::new() }
     }
+}
+
+/// What an entry of the log means to a reader.
+enum Placed<'a, V> {
+    /// It is about a version that is not served any more, or is known already.
+    Past,
+    /// These views changed, next after what was told.
+    Next(&'a [LiveView<V>]),
+    /// The log begins above what was told: what lies between is read from the store.
+    Missed,
+    /// Another version is served, and what was told means nothing.
+    Switched,
+    /// A view cannot be decoded.
+    Failed(&'a Unreadable),
 }
 
 /// Each view once, in its newest state, in position order.

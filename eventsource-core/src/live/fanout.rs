@@ -96,12 +96,12 @@ impl<V: DeserializeOwned> Shared<V> {
         self.tell_followers(fanout, &served, projection).await
     }
 
-    /// All who follow changes start over from the checkpoint of the version that is served now.
+    /// The log begins at the checkpoint of the version that is served now.
     async fn switch(&self, fanout: &mut Fanout, served: &Served, projection: &ProjectionId) -> Result<(), StoreError> {
         let position = self.checkpoint(projection).await?;
         fanout.reader = ChangeReader::at(position);
         fanout.epoch = Some(served.epoch);
-        self.log.push(Entry { epoch: served.epoch, position, news: News::Resync }, position);
+        self.log.push(Entry { epoch: served.epoch, position, news: News::Begun }, position);
         Ok(())
     }
 

@@ -42,8 +42,8 @@ pub(super) struct Entry<V> {
 pub(super) enum News<V> {
     /// These views changed.
     Changes(Vec<LiveView<V>>),
-    /// Changes up to the position are not told one by one.
-    Resync,
+    /// The log begins here for this version: changes up to the position are not in it.
+    Begun,
     /// A view changed and cannot be decoded.
     Unreadable(Unreadable),
 }
@@ -123,7 +123,7 @@ impl<V> Entry<V> {
     fn weight(&self) -> usize {
         match &self.news {
             News::Changes(views) => views.len().max(1),
-            News::Resync | News::Unreadable(_) => 1,
+            News::Begun | News::Unreadable(_) => 1,
         }
     }
 }

@@ -14,8 +14,8 @@ const PAGE: u32 = 500;
 /// A reader of changed views.
 ///
 /// Its cursor never passes the projection's checkpoint: whatever is committed later has a position
-/// above the checkpoint, so nothing comes up below the cursor any more. Views with a position above
-/// it are told too, and remembered, so that they are not told again.
+/// above the checkpoint, so nothing comes up below the cursor any more. Views that were repaired have
+/// positions above it: they are told too, and remembered, so that they are not told again.
 #[derive(Debug, Default)]
 pub(super) struct ChangeReader {
     /// Every change up to here has been read.
@@ -64,16 +64,22 @@ impl ChangeReader {
         projection: &ProjectionId,
     ) -> Result<Changed, StoreError> {
         // First the checkpoint: the page that is read next holds everything committed up to it.
-        let checkpoint = views.checkpoint(projection).await?.and_then(|checkpoint| checkpoint.position);
-        let (mut page, more) = whole_positions(views, projection, self.scanned).await?;
-        let last = page.last().and_then(|view| view.position);
-        self.highest = self.highest.max(last);
-        page.retain(|view| self.is_new(&view.key, view.position));
+        let checkpoint = checkpoint_of(views, projection).await?;
+        let (mut page, mut more) = whole_positions(views, projection, self.scanned).await?;
+        let mut last = page.last().and_then(|view| view.position);
         // Beyond the checkpoint of its time the scan may have left gaps that are filled by now, so
         // from there on a newer checkpoint proves nothing until the next scan.
         if self.scanned == self.cursor || self.scanned <= self.checkpoint {
             self.checkpoint = checkpoint;
+            // Views above the checkpoint were committed in between, and are left to the next read,
+            // when they are below it; or they were repaired, and then the checkpoint stands still.
+            if last > checkpoint && checkpoint_of(views, projection).await? > checkpoint {
+                page.truncate(page.partition_point(|view| view.position <= checkpoint));
+                (last, more) = (checkpoint, true);
+            }
         }
+        self.highest = self.highest.max(last);
+        page.retain(|view| self.is_new(&view.key, view.position));
         let covered = if more { last.min(self.checkpoint) } else { self.checkpoint };
         self.advance(covered);
         for view in &page {
@@ -103,6 +109,10 @@ impl ChangeReader {
             self.ahead.retain(|_, ahead| Some(*ahead) > position);
         }
     }
+}
+
+async fn checkpoint_of(views: &dyn ViewStore, projection: &ProjectionId) -> Result<Option<Position>, StoreError> {
+    Ok(views.checkpoint(projection).await?.and_then(|checkpoint| checkpoint.position))
 }
 
 /// A page that does not end in the middle of views with the same position, and whether more follow.
