@@ -116,7 +116,7 @@ impl OutcomeStore for EmbeddedOutcomes {
             // Before the commit: a filter that knows too much costs one look, never an outcome.
             shared.filter.insert(command.as_uuid().as_u128());
             insert(connection, command, now, &text)?;
-            if shared.recorded.fetch_add(1, Ordering::Relaxed) % PRUNE_EVERY == 0 {
+            if shared.recorded.fetch_add(1, Ordering::Relaxed).is_multiple_of(PRUNE_EVERY) {
                 prune(connection, before)?;
             }
             Ok(outcome)

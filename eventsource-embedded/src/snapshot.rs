@@ -14,9 +14,9 @@ const TABLE: &str = "snapshot";
 /// Sealed columns: stream, fingerprint, version, state.
 const COLUMNS: usize = 4;
 /// Snapshots that a stream keeps, each of another fingerprint; the one saved longest ago goes first.
-const FINGERPRINTS_MAX: u32 = 2;
+const FINGERPRINTS_MAX: u32 = 8;
 
-/// Snapshots in a [`ViewDb`](crate::ViewDb): the newest one a stream and fingerprint, for the two
+/// Snapshots in a [`ViewDb`](crate::ViewDb): the newest one a stream and fingerprint, for the eight
 /// fingerprints saved last. A clone is another handle.
 #[derive(Clone)]
 pub struct EmbeddedSnapshots {

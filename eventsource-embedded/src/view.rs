@@ -211,7 +211,7 @@ impl ViewStore for EmbeddedViews {
         let Some(layout) = self.layouts.of(projection) else {
             return find::in_nothing(projection, &query);
         };
-        let find = find::Find::new(projection, &layout, query)?;
+        let find = find::Find::new(projection, &layout, &query)?;
         self.db.read(move |connection| find.run(connection)).await
     }
 

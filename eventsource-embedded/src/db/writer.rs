@@ -24,7 +24,7 @@ pub(super) enum Job {
 pub(super) trait Work: Send {
     /// Whether it left something to commit.
     fn run(&mut self, connection: &Connection) -> Ran;
-    fn finish(self: Box<Self>, committed: Result<(), &Fault>, path: &Path);
+    fn finish(self: Box<Self>, failed: Option<&Fault>, path: &Path);
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -84,12 +84,12 @@ where
         ran
     }
 
-    fn finish(self: Box<Self>, committed: Result<(), &Fault>, path: &Path) {
-        let result = match (self.result, committed) {
-            (Some(Ok(value)), Ok(())) => Ok(value),
+    fn finish(self: Box<Self>, failed: Option<&Fault>, path: &Path) {
+        let result = match (self.result, failed) {
+            (Some(Ok(value)), None) => Ok(value),
             (Some(Err(fault)), _) => Err(fault),
-            (Some(Ok(_)) | None, Err(fault)) => Err(fault.for_others()),
-            (None, Ok(())) => Err(Fault::unavailable("the job was not run")),
+            (Some(Ok(_)) | None, Some(fault)) => Err(fault.for_others()),
+            (None, None) => Err(Fault::unavailable("the job was not run")),
         };
         let result = result.map_err(|fault| fault.into_store_error(path));
         (self.after)(&result);
@@ -154,7 +154,7 @@ impl Writer {
             tracing::warn!(file = %self.path.display(), jobs = batch.len(), error = %fault, "transaction failed");
         }
         for work in batch {
-            work.finish(committed.as_ref().map(|()| ()), &self.path);
+            work.finish(committed.as_ref().err(), &self.path);
         }
     }
 

@@ -82,8 +82,8 @@ impl Field {
     /// The value, other than a text, that a filter's text names.
     pub(super) fn named_by(text: &str) -> Option<Self> {
         let value: Value = serde_json::from_str(text).ok()?;
-        let canonical = matches!(value, Value::Bool(_) | Value::Number(_)) && value.to_string() == text;
-        canonical.then(|| Self::of(value))
+        let json = value.to_string();
+        (matches!(value, Value::Bool(_) | Value::Number(_)) && json == text).then(|| Self::of(value))
     }
 }
 

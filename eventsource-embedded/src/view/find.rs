@@ -45,7 +45,7 @@ pub(super) fn in_nothing(projection: &ProjectionId, query: &ViewQuery) -> Result
 }
 
 impl Find {
-    pub(super) fn new(projection: &ProjectionId, layout: &Arc<Layout>, query: ViewQuery) -> Result<Self, StoreError> {
+    pub(super) fn new(projection: &ProjectionId, layout: &Arc<Layout>, query: &ViewQuery) -> Result<Self, StoreError> {
         let column = |field: &str| {
             let at = layout.fields.iter().position(|known| known == field);
             at.ok_or_else(|| not_indexed(projection, field, &layout.fields))
@@ -189,7 +189,7 @@ impl Order {
 fn named_fields(query: &ViewQuery) -> impl Iterator<Item = &str> {
     let searched = query.search.iter().flat_map(|search| &search.fields);
     let named = query.equal.iter().map(|(field, _)| field).chain(searched);
-    named.chain(query.order.iter().map(|(field, _)| field)).map(|field| field.as_ref())
+    named.chain(query.order.iter().map(|(field, _)| field)).map(AsRef::as_ref)
 }
 
 fn not_indexed(projection: &ProjectionId, field: &str, known: &[String]) -> StoreError {
