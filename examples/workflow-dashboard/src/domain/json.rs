@@ -39,6 +39,12 @@ impl Json {
     }
 }
 
+impl From<&Json> for Box<RawValue> {
+    fn from(json: &Json) -> Self {
+        (*json.0).to_owned()
+    }
+}
+
 impl PartialEq for Json {
     fn eq(&self, other: &Self) -> bool {
         self.as_str() == other.as_str()

@@ -62,6 +62,12 @@ impl Workflow {
         self.steps.get(step).copied()
     }
 
+    /// How many occurrences of steps have begun.
+    #[must_use]
+    pub const fn steps_started(&self) -> u32 {
+        self.steps_total
+    }
+
     /// The kinds of command it would accept now, given the right step.
     #[must_use]
     pub fn legal_commands(&self) -> Vec<CommandKind> {

@@ -19,7 +19,8 @@ impl Projector for Workflows {
     const CATEGORY: &'static str = Workflow::CATEGORY;
     type Event = WorkflowEvent;
     type View = WorkflowView;
-    const INDEXES: &'static [&'static str] = &["status", "definition", "initiator", "startedAt", "updatedAt"];
+    const INDEXES: &'static [&'static str] =
+        &["workflowId", "status", "definition", "initiator", "startedAt", "updatedAt"];
 
     fn key(&self, event: &Envelope<WorkflowEvent>) -> Option<String> {
         Some(event.record.stream.key().to_owned())
@@ -33,7 +34,7 @@ impl Projector for Workflows {
         let at = to_rfc3339(event.record.recorded_at);
         let mut view = match (view, &event.event) {
             (None, WorkflowEvent::WorkflowStarted { definition, initiator, initial_params }) => {
-                started(definition, initiator, initial_params.as_ref(), &at)
+                started(event.record.stream.key(), definition, initiator, initial_params.as_ref(), &at)
             }
             (None, other) => return Err(unexpected(other, "the workflow was never started")),
             (Some(_), other @ WorkflowEvent::WorkflowStarted { .. }) => {
@@ -50,8 +51,15 @@ impl Projector for Workflows {
     }
 }
 
-fn started(definition: &str, initiator: &str, initial_params: Option<&Json>, at: &str) -> WorkflowView {
+fn started(
+    workflow_id: &str,
+    definition: &str,
+    initiator: &str,
+    initial_params: Option<&Json>,
+    at: &str,
+) -> WorkflowView {
     WorkflowView {
+        workflow_id: workflow_id.to_owned(),
         status: WorkflowStatus::Running,
         definition: definition.to_owned(),
         initiator: initiator.to_owned(),

@@ -60,7 +60,7 @@ fn a_view_shows_steps_attempts_and_the_last_trace() {
     assert_eq!(
         shown,
         serde_json::json!({
-            "status": "CANCELLED", "definition": "order", "initiator": "ada",
+            "workflowId": "case-7", "status": "CANCELLED", "definition": "order", "initiator": "ada",
             "startedAt": "1970-01-01T00:00:01.000Z", "updatedAt": "1970-01-01T00:00:07.000Z",
             "endedAt": "1970-01-01T00:00:07.000Z", "completedSteps": 1, "reason": "enough",
             "traceId": "4bf92f3577b34da6a3ce929d0e0e4736",

@@ -8,6 +8,8 @@ use crate::domain::{CommandKind, Json, StepStatus, WorkflowStatus, legal_command
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct WorkflowView {
+    /// Its id: the view's key once more, so that views can be sorted by it either way.
+    pub workflow_id: String,
     /// Where it stands.
     pub status: WorkflowStatus,
     /// What kind of workflow it is.

@@ -11,7 +11,10 @@ use tokio::time::{Instant, sleep};
 use tracing::Instrument;
 
 use super::{message::from_message, outcomes::OutcomeHub};
-use crate::domain::{Workflow, WorkflowCommand, WorkflowEvent, WorkflowRejection};
+use crate::{
+    domain::{Workflow, WorkflowCommand, WorkflowEvent, WorkflowRejection},
+    with_causes,
+};
 
 /// The code of a command whose message cannot be read.
 pub const UNREADABLE_CODE: &str = "unreadable-command";
@@ -155,7 +158,7 @@ impl HandlerRole {
                 self.hub.tell(id, &outcome);
                 delivery.dead_letter(code, message).await
             }
-            Err(error) => delivery.abandon(&chain(&error)).await,
+            Err(error) => delivery.abandon(&with_causes(&error)).await,
         }
     }
 }
@@ -199,9 +202,9 @@ fn verdict(
         Err(ExecuteError::RejectedBefore { code, message }) => rejected(&code, message),
         Err(stale @ ExecuteError::Stale { .. }) => rejected(STALE_CODE, stale.to_string()),
         Err(ExecuteError::Store(error @ (StoreError::Unavailable { .. } | StoreError::Conflict { .. }))) => {
-            Verdict::Again(chain(&error))
+            Verdict::Again(with_causes(&error))
         }
-        Err(error) => dead(REFUSED_CODE, chain(&error), workflow),
+        Err(error) => dead(REFUSED_CODE, with_causes(&error), workflow),
     }
 }
 
@@ -216,10 +219,4 @@ fn dead(code: &'static str, message: String, workflow: &str) -> Verdict {
         .expect("the word unknown is a valid key");
     let outcome = Outcome::Rejected { stream, code: code.to_owned(), message: message.clone() };
     Verdict::Dead { outcome, code, message }
-}
-
-/// The error with its causes, as one line.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

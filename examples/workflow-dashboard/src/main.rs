@@ -1,0 +1,123 @@
+//! The program: serve, import, simulate, verify.
+
+use std::{
+    error::Error,
+    io::{self, IsTerminal, Write},
+    process::ExitCode,
+};
+
+use clap::Parser;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::signal::unix::{SignalKind, signal};
+use workflow_dashboard::{
+    cli::{Cli, Command, ImportArgs, ServeArgs, SimulateArgs},
+    demo,
+    graphql::schema_text,
+    import::{ImportTotals, LogSummary, Observer},
+    ports::Ports,
+    server::{Server, ServerOptions},
+    simulate::Simulation,
+    telemetry::{metrics_handle, start_logging},
+    with_causes,
+};
+
+type AnyError = Box<dyn Error + Send + Sync>;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    start_logging(cli.log_format);
+    let done = match cli.command {
+        _ if cli.print_schema => say(&schema_text()).map(|()| ExitCode::SUCCESS),
+        None => serve(cli.serve).await,
+        Some(Command::Serve(serve_args)) => serve(serve_args).await,
+        Some(Command::Import(import_args)) => import(&import_args).await,
+        Some(Command::Simulate(simulate_args)) => simulate(simulate_args).await,
+    };
+    done.unwrap_or_else(|error| {
+        let line = with_causes(&*error);
+        // There is nowhere left to complain to when standard error is closed.
+        let _ = writeln!(io::stderr(), "error: {line}");
+        ExitCode::FAILURE
+    })
+}
+
+/// Writes what a person or a program waits for, at once.
+fn say(text: &str) -> Result<(), AnyError> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{}", text.trim_end())?;
+    Ok(out.flush()?)
+}
+
+async fn serve(args: ServeArgs) -> Result<ExitCode, AnyError> {
+    // From the first moment on: a signal that comes while the store opens is not lost.
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let _ = metrics_handle();
+    let ports = if args.in_memory { Ports::memory() } else { Ports::memory() };
+    let is_empty = ports.store.head().await?.is_none();
+    let options = ServerOptions { listen: args.listen, hosts: args.allow_hosts };
+    let server = Server::bind(ports, options).await?;
+    say(&format!("listening on http://{}", server.address()))?;
+    let commands = server.commands();
+    let shutdown = async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    };
+    let demo = async {
+        if is_empty && !args.no_demo {
+            if let Err(error) = demo::play(&commands).await {
+                tracing::warn!(error = &error as &dyn Error, "the demo stopped");
+            }
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        served = server.run(shutdown) => served?,
+        () = demo => {}
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Shows an import to whoever sits in front of it.
+struct Progress(ProgressBar);
+
+impl Observer for Progress {
+    fn checked(&self, log: &LogSummary) {
+        // Each case starts a workflow, each event starts and completes a step.
+        self.0.set_length(log.cases + 2 * log.events);
+        tracing::info!(log = log.name, cases = log.cases, events = log.events, "the log is whole");
+    }
+
+    fn sent(&self, commands: u64) {
+        self.0.inc(commands);
+    }
+}
+
+async fn import(args: &ImportArgs) -> Result<ExitCode, AnyError> {
+    let target = if io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} commands, {per_sec}, {eta} left")?;
+    let progress = Progress(ProgressBar::with_draw_target(Some(0), target).with_style(style));
+    let (log, totals) = args.import().run(&progress).await?;
+    progress.0.finish_and_clear();
+    let ImportTotals { workflows, completed_steps, commands, duplicates, rejected, refusals } = totals;
+    say(&format!(
+        "imported {:?}: {workflows} workflows, {completed_steps} completed steps\n\
+         {commands} commands sent: {duplicates} decided before, {rejected} rejected",
+        log.name
+    ))?;
+    for refusal in &refusals {
+        say(&format!("rejected: {refusal}"))?;
+    }
+    Ok(if rejected == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn simulate(args: SimulateArgs) -> Result<ExitCode, AnyError> {
+    let seed = args.seed.unwrap_or_else(|| fastrand::u64(..));
+    say(&format!("simulating {} workflows with seed {seed}", args.workflows))?;
+    let simulation = Simulation { workflows: args.workflows, rate: args.rate, server: args.server, seed };
+    let sent = simulation.run().await?;
+    say(&format!("{sent} commands sent"))?;
+    Ok(ExitCode::SUCCESS)
+}
