@@ -2,6 +2,7 @@
 //! be rebuilt or must be queried.
 
 mod db;
+mod engine;
 mod lock;
 mod log;
 mod open;
@@ -12,6 +13,7 @@ mod store;
 mod view;
 
 pub use db::{Damage, ScrubReport};
+pub use engine::Embedded;
 pub use log::{Damage as LogDamage, Durability};
 pub use open::OpenError;
 pub use outcome::EmbeddedOutcomes;

@@ -35,6 +35,9 @@ pub enum OpenError {
     /// [`scrub`](crate::scrub) it for the extent and [`salvage`](crate::salvage) what is left.
     #[error("the event log is damaged: scrub it to see how far, salvage what is left, or restore a copy")]
     Damaged(#[source] Damage),
+    /// An SQLite file cannot be opened.
+    #[error("a database of the engine cannot be opened")]
+    Database(#[from] StoreError),
     /// An option is out of its range.
     #[error("invalid option: {0}")]
     Invalid(&'static str),
@@ -71,6 +74,7 @@ impl From<OpenError> for StoreError {
     fn from(error: OpenError) -> Self {
         match error {
             OpenError::Damaged(damage) => LogError::Damaged(damage).into(),
+            OpenError::Database(error) => error,
             error => Self::unavailable(error),
         }
     }
