@@ -112,7 +112,7 @@ pub(super) fn resubmit(
     let sent_at = shared.numbers.stamp(nanos(shared.clock.now()).unwrap_or(i64::MAX));
     let (number, session) = (shared.numbers.next(), Arc::clone(&message.session));
     row::insert(connection, name, number, sent_at, &NewRow { message, metadata, not_before: None })?;
-    Ok(Some((session, Entry { due: sent_at, number, id, attempts: 0, unused: false })))
+    Ok(Some((session, Entry::new(number, id, sent_at, None))))
 }
 
 pub(super) fn discard(connection: &Connection, queue: &str, number: u64) -> Result<bool, Fault> {

@@ -45,8 +45,7 @@ pub(super) fn load_all(connection: &Connection) -> Result<Found, Fault> {
     while let Some(row) = rows.next()? {
         let (message, sent_at, attempts) = read(row)?;
         let (number, queue): (i64, String) = (row.get(0)?, row.get(1)?);
-        let due = row.get::<_, Option<i64>>(8)?.map_or(sent_at, |not_before| not_before.max(sent_at));
-        let entry = Entry { due, number, id: message.id, attempts, unused: false };
+        let entry = Entry { attempts, ..Entry::new(number, message.id, sent_at, row.get(8)?) };
         found.state(&queue, number).load(&message.session, entry);
         found.stamp_max = found.stamp_max.max(sent_at);
     }

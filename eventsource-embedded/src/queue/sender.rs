@@ -253,8 +253,7 @@ fn store(
     for row in new {
         let number = shared.numbers.next();
         row::insert(connection, &shared.name, number, sent_at, row)?;
-        let due = row.not_before.map_or(sent_at, |not_before| not_before.max(sent_at));
-        let entry = Entry { due, number, id: row.message.id, attempts: 0, unused: false };
+        let entry = Entry::new(number, row.message.id, sent_at, row.not_before);
         entries.push((Arc::clone(&row.message.session), entry));
     }
     Ok(entries)

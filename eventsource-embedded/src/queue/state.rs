@@ -30,8 +30,10 @@ pub(super) struct Now {
 /// A message of a session.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry {
-    /// When it joins its session: when it was sent, or later if it is delayed.
+    /// Its place in its session: when it was sent, or later if it is delayed.
     pub(super) due: i64,
+    /// What it waits for. Not `due`: what is not delayed waits for nothing, wherever the clock has gone.
+    pub(super) not_before: Option<i64>,
     /// Its row.
     pub(super) number: i64,
     pub(super) id: Uuid,
@@ -52,6 +54,14 @@ pub(super) struct Claim {
     pub(super) entry: Entry,
     /// Why it is to be a dead letter at once, if it is.
     pub(super) exhausted: Option<String>,
+}
+
+impl Entry {
+    /// A message that was never delivered.
+    pub(super) fn new(number: i64, id: Uuid, sent_at: i64, not_before: Option<i64>) -> Self {
+        let due = not_before.map_or(sent_at, |not_before| not_before.max(sent_at));
+        Self { due, not_before, number, id, attempts: 0, unused: false }
+    }
 }
 
 impl Claim {
@@ -400,7 +410,8 @@ impl State {
             return;
         };
         let rest = session.rests_until.filter(|until| *until > now.instant);
-        let due = u64::try_from(first.due.saturating_sub(now.wall)).ok().filter(|nanos| *nanos > 0);
+        let delay = first.not_before.map_or(0, |not_before| not_before.saturating_sub(now.wall));
+        let due = u64::try_from(delay).ok().filter(|nanos| *nanos > 0);
         let due = due.map(|nanos| now.instant + Duration::from_nanos(nanos).min(DELAY_LOOK));
         match rest.max(due) {
             Some(until) => {
