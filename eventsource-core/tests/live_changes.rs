@@ -38,7 +38,8 @@ impl Bench {
         let views: Arc<dyn ViewStore> = Arc::new(MemoryViews::new());
         Self {
             store: Arc::new(MemoryEventStore::new()),
-            live: LiveQueries::new(Arc::clone(&views)).with_options(live),
+            // Every read waits a little, so that commits come in between.
+            live: LiveQueries::new(Arc::new(Rough::new(Arc::clone(&views), 1, 0))).with_options(live),
             views,
             projector: V1::default(),
             options: ProjectionOptions::default(),

@@ -37,7 +37,8 @@ enum Rings {
 impl Bench {
     fn new() -> Self {
         let views: Arc<dyn ViewStore> = Arc::new(MemoryViews::new());
-        let live = LiveQueries::new(Arc::clone(&views));
+        // Every read waits a little, so that commits come in between.
+        let live = LiveQueries::new(Arc::new(Rough::new(Arc::clone(&views), 1, 0)));
         Self { store: Arc::new(MemoryEventStore::new()), views, live }
     }
 
@@ -305,6 +306,17 @@ async fn a_loop_that_is_dropped_or_fails_misses_nothing_when_it_runs_again() {
             () = story => {}
         }
     }
+}
+
+#[test]
+fn live_queries_run_on_any_thread() {
+    fn sent(_: impl Send) {}
+    let live = LiveQueries::<V1>::new(Arc::new(MemoryViews::new()));
+    sent(live.run(pending()));
+    sent(live.get("a"));
+    sent(live.find(eventsource_core::ViewQuery::default()));
+    sent(live.wait_for("a", Version::FIRST, Duration::ZERO));
+    sent((live.watch("a", None), live.changes(None)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -19,7 +19,8 @@ use eventsource_core::{
     memory::{MemoryEventStore, MemoryViews},
 };
 use projection_support::{
-    Counted, Tallies, Tally, add, append, append_nonsense, append_raw, folded, new_event, options, page, stored, stream,
+    Counted, Groups, Tallies, Tally, add, append, append_nonsense, append_raw, folded, new_event, options, page,
+    stored, stream,
 };
 
 #[derive(Debug)]
@@ -91,6 +92,18 @@ impl Bench {
     async fn assert_folded(&self) {
         assert_eq!(stored::<Tallies<1>>(&*self.views).await, folded(&*self.store, &self.projector).await);
     }
+}
+
+#[test]
+fn a_projection_runs_on_any_thread() {
+    fn sent(_: impl Send) {}
+    let bench = Bench::new();
+    let projection = bench.projection();
+    let handle = projection.handle();
+    sent(handle.retry(stream("a")));
+    sent(handle.reached(Position::FIRST));
+    sent(handle.watch());
+    sent(projection.run(pending()));
 }
 
 #[tokio::test(start_paused = true)]
@@ -312,28 +325,40 @@ async fn a_repair_races_with_new_events_and_the_fold_stays_whole() {
     for round in 0..60 {
         let mut bench = Bench::new();
         bench.options = options(1 + round % 5);
+        let many_streams = Groups { cured: Arc::clone(&bench.projector.cured) };
+        let many = Projection::new(many_streams.clone(), Arc::clone(&bench.store), Arc::clone(&bench.views))
+            .with_options(bench.options);
+        let many_handle = many.handle();
         for _ in 0..3 {
             add(&*bench.store, "a", 1).await;
             bench.poison("a").await;
             add(&*bench.store, "b", 1).await;
         }
         let done = AtomicBool::new(false);
-        bench
-            .run(async |handle| {
-                bench.cure(true);
-                let writing = async {
-                    for by in 0..40 {
-                        add(&*bench.store, ["a", "b"][round % 2], by).await;
+        let story = bench.run(async |handle| {
+            bench.reached(&many_handle).await;
+            bench.cure(true);
+            let writing = async {
+                for by in 0..40 {
+                    add(&*bench.store, ["a", "b"][round % 2], by).await;
+                    if by % 3 == 0 {
                         tokio::task::yield_now().await;
                     }
-                    done.store(true, Ordering::Relaxed);
-                };
-                let repairing = repair_until(&handle, stream("a"), &done);
-                tokio::join!(writing, repairing);
-                bench.reached(&handle).await;
-                bench.assert_folded().await;
-            })
-            .await;
+                }
+                done.store(true, Ordering::Relaxed);
+            };
+            let repairs = (repair_until(&handle, stream("a"), &done), repair_until(&many_handle, stream("a"), &done));
+            tokio::join!(writing, repairs.0, repairs.1);
+            bench.reached(&handle).await;
+            bench.reached(&many_handle).await;
+            bench.assert_folded().await;
+            let (found, expected) = (stored::<Groups>(&*bench.views).await, folded(&*bench.store, &many_streams).await);
+            assert_eq!(found["a"].1, expected["a"].1, "round {round}");
+        });
+        tokio::select! {
+            stopped = many.run(pending()) => panic!("{stopped:?}"),
+            () = story => {}
+        }
     }
 }
 

@@ -56,7 +56,7 @@ impl Bell {
         self.heard.notified().await;
     }
 
-    /// Takes what was rung. Whoever does not get through with it rings everything again.
+    /// Takes what was rung. Whoever does not get through with it has to ring everything again.
     pub(super) fn take(&self) -> Rung {
         mem::take(&mut *locked(&self.rung))
     }

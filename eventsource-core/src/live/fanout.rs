@@ -49,7 +49,8 @@ impl<V: DeserializeOwned> Shared<V> {
     /// Runs until the view store says something that time does not heal.
     pub(super) async fn run(&self, fanout: &mut Fanout) -> Result<(), StoreError> {
         let mut failures = 0;
-        // Whatever was rung while nobody listened is found by looking at everything.
+        // Whatever was rung while nobody listened, or was not told before a loop was dropped, is found
+        // by looking at everything.
         self.bell.ring_all();
         let mut reconcile = Instant::now();
         loop {
@@ -58,21 +59,18 @@ impl<V: DeserializeOwned> Shared<V> {
                 () = sleep_until(reconcile) => self.bell.ring_all(),
             }
             let rung = self.bell.take();
-            // Dropped or failed in the middle, it looks at everything the next time.
-            let mut unfinished = Unfinished(Some(&self.bell));
             if rung.everything {
                 reconcile = Instant::now() + self.options.reconcile_interval;
             }
             match self.spread(fanout, rung).await {
-                Ok(()) => {
-                    failures = 0;
-                    unfinished.0 = None;
-                }
+                Ok(()) => failures = 0,
                 Err(error) if error.is_retryable() => {
                     let pause = self.options.backoff.pause(failures);
                     failures = failures.saturating_add(1);
                     tracing::warn!(error = %error, failures, ?pause, "live queries cannot read views, trying again");
                     sleep(pause).await;
+                    // What was rung is not told yet.
+                    self.bell.ring_all();
                 }
                 // The version that was read may be gone because another one is served by now.
                 Err(error) => match self.serving.refresh().await {
@@ -207,16 +205,5 @@ impl<V: DeserializeOwned> Shared<V> {
 
     pub(super) async fn checkpoint(&self, projection: &ProjectionId) -> Result<Option<Position>, StoreError> {
         Ok(self.views.checkpoint(projection).await?.and_then(|checkpoint| checkpoint.position))
-    }
-}
-
-/// Rings everything again unless the bell was taken out because the work is finished.
-struct Unfinished<'a>(Option<&'a Bell>);
-
-impl Drop for Unfinished<'_> {
-    fn drop(&mut self) {
-        if let Some(bell) = self.0 {
-            bell.ring_all();
-        }
     }
 }
