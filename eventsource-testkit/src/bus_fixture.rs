@@ -160,7 +160,7 @@ impl BusFixture {
     }
 
     pub(crate) fn message_limit(&self) -> Result<Option<usize>, LawBroken> {
-        has(self.message_bytes_max.as_ref(), "`message_bytes_max` or `no_message_limit`").map(Option::copied)
+        has(self.message_bytes_max.as_ref(), "`message_bytes_max` or `no_message_limit`").map(Option::<&usize>::copied)
     }
 
     /// The instance that sees the same messages after this one was dropped; `None` when the backend

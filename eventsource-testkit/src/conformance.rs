@@ -1,4 +1,4 @@
-//! The macros that turn laws into tests, and the lists of laws that they share with the liars.
+//! The macros that turn laws into tests, and the lists of laws that tests and liars share.
 
 /// One test for each law: the last step of every conformance macro.
 #[doc(hidden)]
@@ -14,12 +14,32 @@ macro_rules! __law_tests {
     };
 }
 
-/// The name and the verdict of each law.
+/// The laws as trials that are still to be run.
 #[doc(hidden)]
 #[macro_export]
-macro_rules! __law_verdicts {
+macro_rules! __law_trials {
     ($fixture:expr, $port:ident, [$($law:ident)*]) => {
-        [$((stringify!($law), $crate::judge($fixture, $crate::laws::$port::$law).await)),*]
+        ::std::vec![$((stringify!($law), ::std::boxed::Box::pin($crate::judge($fixture, $crate::laws::$port::$law)))),*]
+    };
+}
+
+/// A future of the names of the laws that a fixture breaks: what shows a liar.
+///
+/// ```
+/// use std::sync::Arc;
+/// use eventsource_testkit::{Fixture, broken, liar::LastOutcomeWins};
+///
+/// # tokio::runtime::Builder::new_multi_thread().enable_time().build()?.block_on(async {
+/// let liar = || async { Fixture::outcome_store(Arc::new(LastOutcomeWins::default())).cannot_reopen("it lives in memory") };
+/// let broken = broken!(outcome_store_laws, liar).await;
+/// assert_eq!(broken, ["law_13_first_outcome_stays", "law_13_racing_outcomes_agree"]);
+/// # });
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[macro_export]
+macro_rules! broken {
+    ($laws:ident, $fixture:expr) => {
+        $crate::broken_laws($crate::$laws!(@ __law_trials, $fixture))
     };
 }
 

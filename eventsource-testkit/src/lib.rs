@@ -2,6 +2,7 @@
 
 pub mod chaos;
 pub mod laws;
+pub mod liar;
 
 mod broken;
 mod bus_fixture;
@@ -12,4 +13,4 @@ mod prove;
 pub use broken::{LawBroken, Verdict};
 pub use bus_fixture::{BusFixture, DeadLettered, LOCK_TIME_MAX};
 pub use fixture::{Capability, Fixture};
-pub use prove::{LAW_TIME_MAX, judge, prove};
+pub use prove::{LAW_TIME_MAX, broken_laws, judge, prove};

@@ -2,6 +2,8 @@
 
 use std::{future::Future, time::Duration};
 
+use futures::future::{LocalBoxFuture, join_all};
+
 use crate::broken::{LawBroken, Verdict};
 
 /// Longest time that one law may take; a law that hangs is broken.
@@ -47,4 +49,12 @@ where
     tokio::time::timeout(LAW_TIME_MAX, Box::pin(trial))
         .await
         .unwrap_or_else(|_| Err(LawBroken::new(format!("it did not come to an end within {LAW_TIME_MAX:?}"))))
+}
+
+/// The names of the broken laws among these, in their order; all run at the same time.
+///
+/// The macro [`broken!`](crate::broken) calls this with every law of a port.
+pub async fn broken_laws(trials: Vec<(&'static str, LocalBoxFuture<'_, Verdict>)>) -> Vec<&'static str> {
+    let trials = trials.into_iter().map(|(name, trial)| async move { trial.await.is_err().then_some(name) });
+    join_all(trials).await.into_iter().flatten().collect()
 }

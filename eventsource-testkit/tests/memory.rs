@@ -64,7 +64,7 @@ mod bus {
     use eventsource_testkit::{BusFixture, DeadLettered, bus_laws};
 
     async fn fixture() -> BusFixture {
-        let attempts_max = NonZeroU32::new(4).unwrap();
+        let attempts_max = NonZeroU32::new(4).expect("4 is not 0");
         let options = MemoryQueueOptions::default().lock_time(Duration::from_secs(1)).attempts_max(attempts_max);
         let queue = MemoryQueue::with_options(options);
         let dead = queue.clone();

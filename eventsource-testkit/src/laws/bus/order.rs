@@ -19,9 +19,11 @@ use crate::{
     laws::support::{Race, seed},
 };
 
-const SESSIONS: usize = 6;
-const MESSAGES: usize = 15;
-const RECEIVERS: u64 = 3;
+/// Fewer sessions than receivers, and runs of one session, so that receivers get into each other's way.
+const SESSIONS: usize = 3;
+const RECEIVERS: u64 = 4;
+const MESSAGES: usize = 30;
+const RUN: usize = 5;
 
 /// What all receivers saw together.
 #[derive(Default)]
@@ -32,7 +34,8 @@ struct Log {
 }
 
 fn sent() -> Vec<Message> {
-    (0..SESSIONS * MESSAGES).map(|n| message(&format!("session-{}", n % SESSIONS), n / SESSIONS)).collect()
+    let place = |n: usize| (n / RUN % SESSIONS, n / (RUN * SESSIONS) * RUN + n % RUN);
+    (0..SESSIONS * MESSAGES).map(place).map(|(session, n)| message(&format!("session-{session}"), n)).collect()
 }
 
 /// Law 11: several receivers that complete, abandon and go away complete the messages of each

@@ -21,7 +21,7 @@ use crate::{
 /// How long writers and readers race: long enough to catch the gap bug.
 const RACE_TIME: Duration = Duration::from_millis(1_500);
 /// Enough events for the race, so that a fast store does not make the law slow.
-const EVENTS_MAX: u64 = 20_000;
+const EVENTS_MAX: u64 = 10_000;
 const WRITERS: u64 = 16;
 const READERS: u64 = 4;
 

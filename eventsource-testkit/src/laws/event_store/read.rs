@@ -6,11 +6,14 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use eventsource_core::{
     Direction, EventStore, ExpectedVersion, NewEvent, Position, Query, RecordedEvent, StreamId, Version,
 };
+
+use tokio::time::sleep;
 
 use crate::{
     Fixture, Verdict,
@@ -169,7 +172,7 @@ pub async fn law_08_read_all_ends_at_the_head(fixture: Fixture<dyn EventStore>) 
         writers.enter(async move {
             while !done.load(Ordering::Acquire) {
                 store.append(&stream(&format!("busy-{writer}")), ExpectedVersion::Any, events(3)).await?;
-                tokio::task::yield_now().await;
+                sleep(Duration::from_millis(1)).await;
             }
             Ok(())
         });
