@@ -150,7 +150,8 @@ impl ViewDb {
 ///
 /// Fields are indexed as the projection declares them. A filter sees a number or a truth value as its
 /// JSON text; a sort puts absent fields (and objects and lists) first, then false, true, numbers by
-/// size, texts by code point. Whole numbers beyond 64 bits with sign compare as floating point.
+/// size, texts by code point. Whole numbers from 2^63 on sort as floating
+/// point.
 ///
 /// A removed view stays as a row without body, so that [`changed`](ViewStore::changed) tells of it;
 /// these rows go when the projection's version is removed.

@@ -52,11 +52,11 @@ impl Find {
         };
         let mut filter = Clause { sql: "body IS NOT NULL".to_owned(), ..Clause::default() };
         for (field, text) in &query.equal {
-            filter.and_equal(column(field)?, text);
+            filter.and_equal(column(field)?, field, text);
         }
         if let Some(Search { fields, text }) = &query.search {
-            let columns = fields.iter().map(|field| column(field)).collect::<Result<Vec<_>, _>>()?;
-            filter.and_contains(&columns, text);
+            let columns = fields.iter().map(|field| Ok((column(field)?, field.as_ref())));
+            filter.and_contains(&columns.collect::<Result<Vec<_>, StoreError>>()?, text);
         }
         let order = match &query.order {
             Some((field, direction)) => {
@@ -117,33 +117,43 @@ impl Find {
 }
 
 impl Clause {
-    fn and_equal(&mut self, at: usize, text: &str) {
+    fn and_equal(&mut self, at: usize, field: &str, text: &str) {
         let mut either = format!("(kind_{at} = {} AND field_{at} = ?)", Field::KIND_TEXT);
         self.parameters.push(Value::Text(text.to_owned()));
         if let Some(named) = Field::named_by(text) {
-            // 5 and 5.0 are equal to SQLite and two texts to a filter.
-            let storage = if matches!(named, Field::Real(_)) { "real" } else { "integer" };
-            let kind = named.kind();
-            either =
-                format!("({either} OR (kind_{at} = {kind} AND field_{at} = ? AND typeof(field_{at}) = '{storage}'))");
+            either = format!("({either} OR (kind_{at} = {} AND field_{at} = ?", named.kind());
             self.parameters.push(named.to_value());
+            // 5 and 5.0 are equal to SQLite and two texts to a filter.
+            if let Field::Real(_) = named {
+                either.push_str(" AND body -> ? = ?))");
+                self.parameters.extend([path(field), Value::Text(text.to_owned())]);
+            } else {
+                either = format!("{either} AND typeof(field_{at}) = 'integer'))");
+            }
         }
         self.sql = format!("{} AND {either}", self.sql);
     }
 
-    fn and_contains(&mut self, columns: &[usize], text: &str) {
+    fn and_contains(&mut self, columns: &[(usize, &str)], text: &str) {
         let wanted = || Value::Text(text.to_ascii_lowercase());
         let mut either = "instr(lower(key), ?) > 0".to_owned();
         self.parameters.push(wanted());
-        for at in columns {
+        for (at, field) in columns {
+            // SQLite writes 1e300 as 1.0e+300: such a number's text is taken from the view itself.
             let shown = format!(
-                "CASE kind_{at} WHEN 0 THEN NULL WHEN 1 THEN iif(field_{at}, 'true', 'false') ELSE lower(field_{at}) END"
+                "CASE WHEN kind_{at} = 0 THEN NULL WHEN kind_{at} = 1 THEN iif(field_{at}, 'true', 'false')
+                 WHEN typeof(field_{at}) = 'real' THEN lower(body -> ?) ELSE lower(field_{at}) END"
             );
             either = format!("{either} OR instr({shown}, ?) > 0");
-            self.parameters.push(wanted());
+            self.parameters.extend([path(field), wanted()]);
         }
         self.sql = format!("{} AND ({either})", self.sql);
     }
+}
+
+/// Where a field is in a view, for SQLite's JSON.
+fn path(field: &str) -> Value {
+    Value::Text(format!("$.\"{field}\""))
 }
 
 impl Order {
