@@ -43,9 +43,10 @@ pub(crate) const VIEWS_FILE: &str = "views.db";
 /// ```
 #[derive(Clone, Debug)]
 pub struct Embedded {
-    events: EmbeddedEventStore,
     queues: QueueDb,
     views: ViewDb,
+    /// Dropped last, because the lock on the directory goes with it.
+    events: EmbeddedEventStore,
 }
 
 impl Embedded {
@@ -57,8 +58,8 @@ impl Embedded {
     /// acknowledged events cannot be read, [`OpenError::Database`] when an SQLite file cannot.
     pub fn open(directory: impl AsRef<Path>, options: EmbeddedOptions) -> Result<Self, OpenError> {
         let directory = directory.as_ref();
-        let events = EmbeddedEventStore::open_locked(Arc::new(DirLock::acquire(directory)?), &options)?;
         let clock = Arc::clone(&options.clock);
+        let events = EmbeddedEventStore::open_locked(Arc::new(DirLock::acquire(directory)?), options)?;
         let queues = QueueDb::open(&directory.join(QUEUE_FILE), QueueDbOptions::default().clock(clock))?;
         let views = ViewDb::open(&directory.join(VIEWS_FILE), ViewDbOptions::default())?;
         Ok(Self { events, queues, views })

@@ -35,15 +35,19 @@ mod page;
 mod read;
 mod record;
 mod recovery;
+mod salvage;
 mod scan;
+mod scrub;
 mod segment;
 mod shared;
 mod tail;
+#[cfg(test)]
+mod tests;
 mod window;
 mod writer;
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     thread::JoinHandle,
 };
@@ -56,11 +60,14 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use uuid::Uuid;
 
 pub use error::Damage;
+pub use salvage::{Salvage, Salvaged};
+pub use scrub::{LogReport, ScrubProgress};
 pub use writer::Durability;
 
 pub(crate) use error::LogError;
-pub(crate) use frame::Limits;
 pub(crate) use read::Read;
+pub(crate) use record::Limits;
+pub(crate) use scrub::closed as scrub_closed;
 
 use append::{Append, Preparation, prepare};
 use decode::{Decoder, Wanted, event_of};
@@ -92,6 +99,7 @@ pub(crate) struct LogOptions {
 /// An open log.
 #[derive(Debug)]
 pub(crate) struct EventLog {
+    events: PathBuf,
     shared: Arc<Shared>,
     limits: Limits,
     shares: Arc<Semaphore>,
@@ -108,6 +116,12 @@ struct Handle {
 impl EventLog {
     /// Opens the log in the directory `events`, or makes a new one there.
     pub(crate) fn open(events: &Path, options: LogOptions) -> Result<Self, LogError> {
+        let limits = options.limits;
+        Self::start(events, Self::recover(events, options)?, limits)
+    }
+
+    /// Brings the files in order for a writer.
+    fn recover(events: &Path, options: LogOptions) -> Result<Writer, LogError> {
         let first_bytes = FIRST_SEGMENT_BYTES.min(options.segment_bytes);
         let recovered = recovery::open(events, first_bytes)?;
         let store = recovered.tail.store();
@@ -116,9 +130,10 @@ impl EventLog {
             maintenance.seal(segment);
         }
         let active = recovered.segments.last().cloned().expect("recovery gives at least one segment");
+        let active = Active::new(active, recovered.active, recovered.head);
         let shared = Arc::new(Shared::new(store, recovered.segments, recovered.head));
-        let writer = Writer {
-            shared: Arc::clone(&shared),
+        Ok(Writer {
+            shared,
             events: events.to_path_buf(),
             files: recovered.files,
             tail: recovered.tail,
@@ -126,17 +141,23 @@ impl EventLog {
             clock: options.clock,
             durability: options.durability,
             segment_bytes_max: options.segment_bytes,
-            active: Active::new(active, recovered.active, recovered.head),
+            active,
             stopped: None,
-        };
+        })
+    }
+
+    /// Starts the writer's thread.
+    fn start(events: &Path, writer: Writer, limits: Limits) -> Result<Self, LogError> {
+        let shared = Arc::clone(&writer.shared);
         let (requests, queue) = mpsc::channel(QUEUE_REQUESTS_MAX);
         let thread = std::thread::Builder::new()
             .name("eventsource-log-writer".into())
             .spawn(move || writer.run(queue))
             .map_err(LogError::io("starting a thread for", events))?;
         Ok(Self {
+            events: events.to_path_buf(),
             shared,
-            limits: options.limits,
+            limits,
             shares: Arc::new(Semaphore::new(index(QUEUE_SHARES_MAX))),
             writer: Mutex::new(Some(Handle { requests, thread })),
         })
@@ -200,7 +221,7 @@ impl EventLog {
             return Ok(None);
         }
         let frame = Bytes::from(segment.read(offset, index(length))?);
-        event_of(&segment, offset, &frame, |event| record::id(event) == Some(bytes))
+        event_of(&segment, offset, &frame, &bytes).map(Some)
     }
 
     /// The last position that readers may see, 0 for none.
@@ -211,6 +232,11 @@ impl EventLog {
     /// Hears of new heads.
     pub(crate) fn heads(&self) -> watch::Receiver<u64> {
         self.shared.heads()
+    }
+
+    /// Reads and checks everything up to the head of now. Blocks while that is done.
+    pub(crate) fn scrub(&self, mut progress: impl FnMut(ScrubProgress)) -> Result<LogReport, LogError> {
+        scrub::open(&self.events, &self.shared, &mut progress)
     }
 
     /// Writes what waits, marks it durable and ends the threads. Blocks while that is done.

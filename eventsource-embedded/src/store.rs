@@ -16,12 +16,12 @@ use uuid::Uuid;
 
 use crate::{
     lock::DirLock,
-    log::{Durability, EventLog, Limits, LogOptions},
+    log::{Durability, EventLog, Limits, LogOptions, LogReport, ScrubProgress},
     open::OpenError,
 };
 
 /// Where the log lives in the data directory.
-const EVENTS: &str = "events";
+pub(crate) const EVENTS: &str = "events";
 
 /// How an event store is opened.
 ///
@@ -38,9 +38,9 @@ pub struct EmbeddedOptions {
     /// Length of a file of the log, 4 KiB to 1 GiB; 64 MiB unless set. The first ones are shorter. What is
     /// opened after a crash is read through once, so shorter files open faster.
     pub segment_bytes: NonZeroU32,
-    /// Longest event with its name and metadata; 16 MiB unless set.
-    pub event_bytes_max: NonZeroU32,
-    /// Longest commit, 1 GiB or less; 64 MiB unless set.
+    /// Longest payload of an event; 16 MiB unless set.
+    pub payload_bytes_max: NonZeroU32,
+    /// Longest commit with names and metadata, 1 GiB or less; 64 MiB unless set.
     pub commit_bytes_max: NonZeroU32,
     /// When an append counts as done.
     pub durability: Durability,
@@ -54,7 +54,7 @@ impl Default for EmbeddedOptions {
         let mebibytes = |count: u32| NonZeroU32::new(count * MEBIBYTE).expect("a positive number of mebibytes");
         Self {
             segment_bytes: mebibytes(64),
-            event_bytes_max: mebibytes(16),
+            payload_bytes_max: mebibytes(16),
             commit_bytes_max: mebibytes(64),
             durability: Durability::Durable,
             clock: Arc::new(SystemClock),
@@ -69,10 +69,10 @@ impl EmbeddedOptions {
         Self { segment_bytes, ..self }
     }
 
-    /// The same with another limit of an event.
+    /// The same with another limit of a payload.
     #[must_use]
-    pub fn event_bytes_max(self, event_bytes_max: NonZeroU32) -> Self {
-        Self { event_bytes_max, ..self }
+    pub fn payload_bytes_max(self, payload_bytes_max: NonZeroU32) -> Self {
+        Self { payload_bytes_max, ..self }
     }
 
     /// The same with another limit of a commit.
@@ -93,21 +93,21 @@ impl EmbeddedOptions {
         Self { clock, ..self }
     }
 
-    fn log(&self) -> Result<LogOptions, OpenError> {
+    fn into_log(self) -> Result<LogOptions, OpenError> {
         const GIBIBYTE: u32 = 1 << 30;
         if !(4096..=GIBIBYTE).contains(&self.segment_bytes.get()) {
             return Err(OpenError::Invalid("a segment has 4 KiB to 1 GiB"));
         }
-        if self.commit_bytes_max.get() > GIBIBYTE || self.event_bytes_max > self.commit_bytes_max {
-            return Err(OpenError::Invalid("a commit has at most 1 GiB, and an event no more than a commit"));
+        if self.commit_bytes_max.get() > GIBIBYTE || self.payload_bytes_max > self.commit_bytes_max {
+            return Err(OpenError::Invalid("a commit has at most 1 GiB, and a payload no more than a commit"));
         }
         let limits =
-            Limits { event_bytes_max: self.event_bytes_max.get(), commit_bytes_max: self.commit_bytes_max.get() };
+            Limits { payload_bytes_max: self.payload_bytes_max.get(), commit_bytes_max: self.commit_bytes_max.get() };
         Ok(LogOptions {
             segment_bytes: self.segment_bytes.get().into(),
             limits,
             durability: self.durability,
-            clock: Arc::clone(&self.clock),
+            clock: self.clock,
         })
     }
 }
@@ -155,12 +155,12 @@ impl EmbeddedEventStore {
     /// [`OpenError::Locked`] when another process has it, [`OpenError::Damaged`] when acknowledged
     /// events cannot be read.
     pub fn open(directory: impl AsRef<Path>, options: EmbeddedOptions) -> Result<Self, OpenError> {
-        Self::open_locked(Arc::new(DirLock::acquire(directory.as_ref())?), &options)
+        Self::open_locked(Arc::new(DirLock::acquire(directory.as_ref())?), options)
     }
 
     /// Opens the store in a directory that is locked already.
-    pub(crate) fn open_locked(lock: Arc<DirLock>, options: &EmbeddedOptions) -> Result<Self, OpenError> {
-        let log = EventLog::open(&lock.directory().join(EVENTS), options.log()?)?;
+    pub(crate) fn open_locked(lock: Arc<DirLock>, options: EmbeddedOptions) -> Result<Self, OpenError> {
+        let log = EventLog::open(&lock.directory().join(EVENTS), options.into_log()?)?;
         Ok(Self { log: Arc::new(log), lock: Arc::new(Mutex::new(Some(lock))) })
     }
 
@@ -168,6 +168,16 @@ impl EmbeddedEventStore {
     #[must_use]
     pub fn store_id(&self) -> Uuid {
         self.log.store()
+    }
+
+    /// Reads and checks every byte of the log up to the head of now, beside all other use.
+    ///
+    /// # Errors
+    /// When the directory cannot be read. Damage is no error here: the report lists it.
+    pub async fn scrub(&self, progress: impl FnMut(ScrubProgress) + Send + 'static) -> Result<LogReport, StoreError> {
+        let log = Arc::clone(&self.log);
+        let scrubbed = tokio::task::spawn_blocking(move || log.scrub(progress)).await;
+        Ok(scrubbed.map_err(StoreError::unavailable)??)
     }
 
     /// Writes what waits, marks the log as cleanly closed and gives the directory free. Appends after

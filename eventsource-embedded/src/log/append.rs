@@ -1,6 +1,6 @@
 //! A request to append, prepared by its caller as far as it goes without the writer.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, ops::Range, sync::Arc};
 
 use eventsource_core::{Appended, ExpectedVersion, NewEvent, Position, StoreError, StreamId, Version};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -8,10 +8,10 @@ use uuid::Uuid;
 
 use super::{
     error::LogError,
-    frame::{Encoded, Header, Limits, Seed},
+    frame::{Encoded, Header, Seed},
     key::{IdBytes, StreamKey, id_bytes},
     number::index,
-    record,
+    record::{self, Limits},
     segment::Segment,
     shared::{Shared, find_id, newest_span},
 };
@@ -100,7 +100,7 @@ fn first_result(
 ) -> Result<Appended, StoreError> {
     let frame = segment.read(u64::from(offset), index(bytes))?;
     first_result_of(&frame, segment.seed(), u64::from(offset), stream, ids, reused)?
-        .ok_or_else(|| segment.damaged(u64::from(offset), 0, "the index leads to no commit").into())
+        .ok_or_else(|| segment.damaged(u64::from(offset), 0, "the index leads to no whole commit").into())
 }
 
 /// As [`first_result`], of a frame that is in memory; `None` when it is none.
@@ -114,7 +114,8 @@ pub(crate) fn first_result_of(
 ) -> Result<Option<Appended>, StoreError> {
     let Ok(header) = Header::parse(frame, seed, offset) else { return Ok(None) };
     let mut events = Vec::new();
-    if header.events(frame, &mut events).is_err() {
+    let is_whole = |event: &Range<usize>| record::is_whole(&frame[event.clone()]);
+    if header.events(frame, &mut events).is_err() || !events.iter().all(is_whole) {
         return Ok(None);
     }
     let is_same = header.stream == stream.as_str()

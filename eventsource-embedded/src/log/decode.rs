@@ -15,6 +15,7 @@ use super::{
     frame::{Header, NoFrame},
     index::{CommitRef, Versions},
     intern::Interner,
+    key::IdBytes,
     number::{length, wide},
     record::{self, Record},
     segment::Segment,
@@ -224,35 +225,50 @@ fn recorded(
     }
 }
 
-/// One event of a frame that was read by itself; `None` when the frame does not hold it.
-pub(crate) fn event_of(
-    segment: &Segment,
-    offset: u64,
-    frame: &Bytes,
-    is_wanted: impl Fn(&[u8]) -> bool,
-) -> Result<Option<RecordedEvent>, LogError> {
+/// The event with this id of a frame that was read by itself, because the index says it is there.
+pub(crate) fn event_of(segment: &Segment, offset: u64, frame: &Bytes, id: &IdBytes) -> Result<RecordedEvent, LogError> {
     let header = Header::parse(frame, segment.seed(), offset).map_err(|flaw| no_frame(segment, offset, None, flaw))?;
     let mut events = Vec::new();
     header.events(frame, &mut events).map_err(|reason| segment.damaged(offset, header.position, reason))?;
-    let Some((number, range)) = events.into_iter().enumerate().find(|(_, event)| is_wanted(&frame[event.clone()]))
-    else {
-        return Ok(None);
-    };
-    let position = header.position + wide(number);
-    let damaged = |reason| segment.damaged(offset + wide(range.start), position, reason);
+    let mut found = Err(segment.damaged(offset, header.position, "the index leads to a commit without the event"));
+    for (number, range) in events.into_iter().enumerate() {
+        let is_wanted = record::id(&frame[range.clone()]).as_ref() == Some(id);
+        // A damaged event may be the one that is looked for.
+        if is_wanted || !record::is_whole(&frame[range.clone()]) {
+            let position = header.position + wide(number);
+            let damaged = |reason| segment.damaged(offset + wide(range.start), position, reason);
+            found = event_at(&header, number, frame, &range).map_err(damaged);
+            if is_wanted {
+                break;
+            }
+        }
+    }
+    found
+}
+
+/// The event of this number in a frame, where its record is known to be.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn event_at(
+    header: &Header<'_>,
+    number: usize,
+    frame: &Bytes,
+    range: &Range<usize>,
+) -> Result<RecordedEvent, &'static str> {
     let bytes = &frame[range.clone()];
     if !record::is_whole(bytes) {
-        return Err(damaged("the checksum of the event is wrong"));
+        return Err("the checksum of the event is wrong");
     }
     let (Some(record), Ok(stream), Some(version)) =
         (Record::decode(bytes), header.stream.parse(), Version::new(header.version + wide(number)))
     else {
-        return Err(damaged("the event breaks the format"));
+        return Err("the event breaks the format");
     };
     let payload = frame.slice(range.start + record.payload.start..range.start + record.payload.end);
-    let place = (stream, version, Position::new(position), time(header.recorded_at));
+    let place = (stream, version, Position::new(header.position + wide(number)), time(header.recorded_at));
     let (name, actor) = (record.name.into(), record.actor.map(Into::into));
-    Ok(Some(recorded(record, place, name, actor, payload)))
+    Ok(recorded(record, place, name, actor, payload))
 }
 
 impl Wanted {

@@ -27,7 +27,7 @@ use uuid::Uuid;
 use super::{
     cursor::Cursor,
     number::{index, narrow},
-    record,
+    record::{self, Limits},
 };
 
 /// Header bytes before the stream's name.
@@ -39,13 +39,6 @@ pub(crate) const FRAME_ALIGNMENT: usize = 8;
 pub(crate) const HEADER_BYTES_MAX: usize = FIXED_BYTES + STREAM_BYTES_MAX;
 const STREAM_BYTES_MAX: usize = eventsource_core::CATEGORY_BYTES_MAX + 1 + eventsource_core::KEY_BYTES_MAX;
 const FRAME_BYTES_MIN: usize = FIXED_BYTES + 3 + record::RECORD_BYTES_MIN + CHECKSUM_BYTES;
-
-/// Limits that a commit is held to before anything is written.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    pub(crate) event_bytes_max: u32,
-    pub(crate) commit_bytes_max: u32,
-}
 
 /// A commit ready to be written, but for what only the writer knows.
 #[derive(Debug)]
@@ -97,7 +90,7 @@ impl Encoded {
         bytes.extend_from_slice(name);
         let mut body_checksum = 0;
         for event in events {
-            let checksum = record::encode(&mut bytes, event, limits.event_bytes_max)?;
+            let checksum = record::encode(&mut bytes, event, limits)?;
             body_checksum = crc32c::crc32c_append(body_checksum, &checksum.to_le_bytes());
             if bytes.len() + FRAME_ALIGNMENT + CHECKSUM_BYTES > limit {
                 return Err(format!("the batch takes over {limit} bytes, the limit of a commit").into());
@@ -278,10 +271,10 @@ mod tests {
     use proptest::{collection::vec, prelude::any, prop_assert, prop_assert_eq, proptest};
     use uuid::Uuid;
 
-    use super::{Encoded, FRAME_ALIGNMENT, Header, Limits, NoFrame, Place, Seed};
-    use crate::log::record;
+    use super::{Encoded, FRAME_ALIGNMENT, Header, NoFrame, Place, Seed};
+    use crate::log::record::{self, Limits};
 
-    const LIMITS: Limits = Limits { event_bytes_max: 1 << 16, commit_bytes_max: 1 << 20 };
+    const LIMITS: Limits = Limits { payload_bytes_max: 1 << 16, commit_bytes_max: 1 << 20 };
 
     fn seed() -> Seed {
         Seed::new(Uuid::from_u128(1), 1)

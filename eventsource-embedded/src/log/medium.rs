@@ -10,14 +10,14 @@ pub(crate) struct Medium {
     fault: Option<Fault>,
 }
 
-/// What a test lets go wrong at the next chance.
+/// What a test lets go wrong, after so many operations that go well.
 #[cfg(test)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// Half of the bytes are written.
-    Write,
+    Write { after: u32 },
     /// The data are in the page cache and may never reach the disk.
-    Sync,
+    Sync { after: u32 },
 }
 
 impl Medium {
@@ -39,18 +39,22 @@ impl Medium {
         self.file.sync_all()
     }
 
-    pub(crate) fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+    pub(crate) fn write_all_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
         #[cfg(test)]
-        if self.fault == Some(Fault::Write) {
+        if let Some(Fault::Write { after }) = &mut self.fault
+            && countdown(after)
+        {
             self.file.write_all_at(&bytes[..bytes.len() / 2], offset)?;
             return Err(io::Error::other("the disk failed in the middle of a write"));
         }
         self.file.write_all_at(bytes, offset)
     }
 
-    pub(crate) fn sync_data(&self) -> io::Result<()> {
+    pub(crate) fn sync_data(&mut self) -> io::Result<()> {
         #[cfg(test)]
-        if self.fault == Some(Fault::Sync) {
+        if let Some(Fault::Sync { after }) = &mut self.fault
+            && countdown(after)
+        {
             return Err(io::Error::other("the disk failed in a sync"));
         }
         self.file.sync_data()
@@ -59,5 +63,17 @@ impl Medium {
     #[cfg(test)]
     pub(crate) fn fail(&mut self, fault: Fault) {
         self.fault = Some(fault);
+    }
+}
+
+/// Whether nothing was left; takes one off otherwise.
+#[cfg(test)]
+const fn countdown(left: &mut u32) -> bool {
+    match left.checked_sub(1) {
+        Some(less) => {
+            *left = less;
+            false
+        }
+        None => true,
     }
 }

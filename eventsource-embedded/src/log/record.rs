@@ -17,7 +17,17 @@ use std::{borrow::Cow, collections::BTreeMap, ops::Range};
 use eventsource_core::{EventId, NAME_BYTES_MAX, NewEvent, TraceContext};
 use uuid::Uuid;
 
-use super::{cursor::Cursor, number::narrow};
+use super::{
+    cursor::Cursor,
+    number::{index, narrow},
+};
+
+/// Limits that a commit is held to before anything is written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) payload_bytes_max: u32,
+    pub(crate) commit_bytes_max: u32,
+}
 
 /// Bytes before the checksum.
 const LENGTH_BYTES: usize = 4;
@@ -37,7 +47,7 @@ const HAS_ALL: u8 = HAS_CORRELATION | HAS_CAUSATION | HAS_TRACE | HAS_ACTOR | HA
 ///
 /// # Errors
 /// The limit that the event breaks; `out` is then to be thrown away.
-pub(crate) fn encode(out: &mut Vec<u8>, event: &NewEvent, bytes_max: u32) -> Result<u32, Cow<'static, str>> {
+pub(crate) fn encode(out: &mut Vec<u8>, event: &NewEvent, limits: Limits) -> Result<u32, Cow<'static, str>> {
     let name = event.name.as_str().as_bytes();
     let name_bytes = match u8::try_from(name.len()) {
         Ok(bytes) if bytes > 0 => bytes,
@@ -45,10 +55,15 @@ pub(crate) fn encode(out: &mut Vec<u8>, event: &NewEvent, bytes_max: u32) -> Res
     };
     let start = out.len();
     let metadata = &event.metadata;
-    let size = PREFIX_BYTES + 20 + name.len() + event.payload.len() + metadata_bytes(event);
-    if u32::try_from(size).map_or(true, |size| size > bytes_max) {
-        let id = event.id;
-        return Err(format!("event {id} takes {size} bytes, the limit of an event is {bytes_max}").into());
+    let (id, payload_bytes, payload_bytes_max) = (event.id, event.payload.len(), index(limits.payload_bytes_max));
+    if payload_bytes > payload_bytes_max {
+        let reason = format!("the payload of event {id} has {payload_bytes} bytes, the limit is {payload_bytes_max}");
+        return Err(reason.into());
+    }
+    let size = PREFIX_BYTES + 20 + name.len() + payload_bytes + metadata_bytes(event);
+    if size > index(limits.commit_bytes_max) {
+        let limit = limits.commit_bytes_max;
+        return Err(format!("event {id} takes {size} bytes, the limit of a commit is {limit}").into());
     }
     out.extend_from_slice(&narrow(size).to_le_bytes());
     out.extend_from_slice(&[0; PREFIX_BYTES - LENGTH_BYTES]);
@@ -193,9 +208,9 @@ mod tests {
     use proptest::{collection::btree_map, option, prelude::any, prop_assert, prop_assert_eq, proptest};
     use uuid::Uuid;
 
-    use super::{Record, encode, id, is_whole, measure};
+    use super::{Limits, Record, encode, id, is_whole, measure};
 
-    const LIMIT: u32 = 1 << 20;
+    const LIMITS: Limits = Limits { payload_bytes_max: 1 << 16, commit_bytes_max: 1 << 20 };
 
     proptest! {
         #[test]
@@ -222,7 +237,7 @@ mod tests {
                 },
             };
             let mut bytes = before.clone();
-            let checksum = encode(&mut bytes, &event, LIMIT).unwrap();
+            let checksum = encode(&mut bytes, &event, LIMITS).unwrap();
             let stored = &bytes[before.len()..];
             prop_assert_eq!(measure(stored), Some((stored.len(), checksum)));
             prop_assert_eq!(id(stored), Some(event_id.to_be_bytes()));
@@ -255,8 +270,11 @@ mod tests {
             payload: vec![0; 100].into(),
             metadata: Metadata::default(),
         };
-        assert!(encode(&mut Vec::new(), &event, LIMIT).unwrap_err().contains("1 to 255 bytes"));
+        assert!(encode(&mut Vec::new(), &event, LIMITS).unwrap_err().contains("1 to 255 bytes"));
         let named = NewEvent { name: EventName::from_static("n"), ..event };
-        assert!(encode(&mut Vec::new(), &named, 50).unwrap_err().contains("limit of an event is 50"));
+        let limits = Limits { payload_bytes_max: 99, ..LIMITS };
+        assert!(encode(&mut Vec::new(), &named, limits).unwrap_err().contains("has 100 bytes, the limit is 99"));
+        let limits = Limits { commit_bytes_max: 110, ..LIMITS };
+        assert!(encode(&mut Vec::new(), &named, limits).unwrap_err().contains("limit of a commit is 110"));
     }
 }

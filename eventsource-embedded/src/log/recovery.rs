@@ -82,9 +82,7 @@ pub(crate) fn open(events: &Path, first_bytes: u64) -> Result<Recovered, LogErro
     segments.push(Arc::new(segment));
     check_watermark(&Tail::path(events), watermark, head)?;
     let now = Watermark { segment: positions[positions.len() - 1], end: active.file.end, position: head };
-    if now != watermark {
-        tail.settle(now)?;
-    }
+    tail.settle(now)?;
     Ok(Recovered { tail, files, segments, active: active.file, head, unindexed })
 }
 

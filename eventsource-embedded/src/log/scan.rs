@@ -84,6 +84,11 @@ impl Scan {
         self.position
     }
 
+    /// Length of what there is to read.
+    pub(crate) const fn size(&self) -> u64 {
+        self.window.end()
+    }
+
     /// What comes next. After an end or a flaw it stays there.
     pub(crate) fn next(&mut self) -> Result<Found<'_>, LogError> {
         let (offset, position) = (self.offset, self.position);

@@ -86,6 +86,11 @@ impl Segment {
         }
     }
 
+    /// Whether its index is on disk.
+    pub(crate) fn has_index_file(&self) -> bool {
+        matches!(&*self.index(), Index::File(_))
+    }
+
     /// The index to add commits to.
     pub(crate) fn index_mut(&self) -> RwLockWriteGuard<'_, Index> {
         self.index.write().unwrap_or_else(PoisonError::into_inner)

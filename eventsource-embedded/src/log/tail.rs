@@ -43,6 +43,8 @@ pub(crate) struct Tail {
     file: File,
     store: Uuid,
     sequence: u64,
+    /// What both slots say, durably.
+    settled: Option<Watermark>,
 }
 
 /// What a watermark file says.
@@ -67,7 +69,7 @@ impl Tail {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&unfinished);
         let file = file.map_err(LogError::io("creating", &unfinished))?;
         file.set_len(2 * SLOT_DISTANCE).map_err(LogError::io("growing", &unfinished))?;
-        let mut tail = Self { path, file, store, sequence: 0 };
+        let mut tail = Self { path, file, store, sequence: 0, settled: None };
         tail.settle(Watermark::NONE)?;
         std::fs::rename(&unfinished, &tail.path).map_err(LogError::io("renaming", &unfinished))?;
         sync_directory(events)?;
@@ -83,7 +85,7 @@ impl Tail {
             Err(error) => return Err(LogError::io("opening", &path)(error)),
         };
         let content = parse(&path, &read(&path, &file)?)?;
-        let tail = Self { path, file, store: content.store, sequence: content.sequence };
+        let tail = Self { path, file, store: content.store, sequence: content.sequence, settled: None };
         Ok(Some((tail, content)))
     }
 
@@ -101,6 +103,7 @@ impl Tail {
     /// Moves the watermark; the operating system keeps it, whatever happens to this process.
     pub(crate) fn advance(&mut self, watermark: Watermark) -> Result<(), LogError> {
         self.sequence += 1;
+        self.settled = None;
         let mut slot = [0; SLOT_BYTES];
         slot[..8].copy_from_slice(&MAGIC);
         slot[8..12].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
@@ -119,7 +122,14 @@ impl Tail {
     pub(crate) fn settle(&mut self, watermark: Watermark) -> Result<(), LogError> {
         self.advance(watermark)?;
         self.advance(watermark)?;
-        self.file.sync_all().map_err(LogError::io("syncing", &self.path))
+        self.file.sync_all().map_err(LogError::io("syncing", &self.path))?;
+        self.settled = Some(watermark);
+        Ok(())
+    }
+
+    /// Whether both slots say so, durably.
+    pub(crate) fn is_settled(&self, watermark: Watermark) -> bool {
+        self.settled == Some(watermark)
     }
 }
 

@@ -35,6 +35,11 @@ impl Window {
         Ok(Self { path: path.to_path_buf(), file, end: end.min(size), start: 0, buffer: Vec::new() })
     }
 
+    /// Where the file ends, or what is read of it.
+    pub(crate) const fn end(&self) -> u64 {
+        self.end
+    }
+
     /// At least `wanted` bytes from `offset` on, fewer only where the file ends.
     pub(crate) fn at(&mut self, offset: u64, wanted: usize) -> Result<&[u8], LogError> {
         let there = self.end.saturating_sub(offset);

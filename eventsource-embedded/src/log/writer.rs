@@ -84,6 +84,12 @@ impl Active {
         Self { segment, medium: Medium::new(file), end, capacity, position: head + 1 }
     }
 
+    /// Lets the disk fail.
+    #[cfg(test)]
+    pub(crate) fn fail(&mut self, fault: super::medium::Fault) {
+        self.medium.fail(fault);
+    }
+
     fn watermark(&self) -> Watermark {
         Watermark { segment: self.segment.first(), end: self.end, position: self.position - 1 }
     }
@@ -196,7 +202,7 @@ impl Writer {
                 let frame = segment.read(u64::from(offset), index(bytes))?;
                 let first =
                     first_result_of(&frame, segment.seed(), u64::from(offset), &request.stream, &request.ids, id);
-                let lost = || segment.damaged(u64::from(offset), 0, "the index leads to no commit");
+                let lost = || segment.damaged(u64::from(offset), 0, "the index leads to no whole commit");
                 return first?.map(Decision::Answer).ok_or_else(|| lost().into());
             }
         }
@@ -230,7 +236,7 @@ impl Writer {
             }
         };
         first_result_of(frame, segment.seed(), at, &request.stream, &request.ids, id)?
-            .ok_or_else(|| segment.damaged(at, 0, "the index leads to no commit").into())
+            .ok_or_else(|| segment.damaged(at, 0, "the index leads to no whole commit").into())
     }
 
     /// Adds a commit to the group and to the index.
@@ -328,6 +334,9 @@ impl Writer {
 
     /// Makes everything durable that was only buffered, and marks it.
     fn settle(&mut self) -> Result<(), LogError> {
+        if self.tail.is_settled(self.active.watermark()) {
+            return Ok(());
+        }
         let path = self.active.segment.path();
         self.active.medium.sync_data().map_err(LogError::io("syncing", path))?;
         self.tail.settle(self.active.watermark())
