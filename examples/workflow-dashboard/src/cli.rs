@@ -41,6 +41,8 @@ pub enum Command {
     Import(ImportArgs),
     /// Let workflows run by themselves on a server.
     Simulate(SimulateArgs),
+    /// Fold every stream again and compare it with its view. The server must not run.
+    Verify(StoreArgs),
 }
 
 /// How to serve.
@@ -108,4 +110,12 @@ pub struct SimulateArgs {
     /// The same seed makes the same workflows; a random one is drawn and printed when it is absent.
     #[arg(long)]
     pub seed: Option<u64>,
+}
+
+/// Which store.
+#[derive(Args, Clone, Debug)]
+pub struct StoreArgs {
+    /// Folder of the store.
+    #[arg(long, default_value = "workflow-dashboard-data")]
+    pub data_dir: PathBuf,
 }

@@ -16,5 +16,6 @@ pub mod server;
 pub mod simulate;
 pub mod telemetry;
 mod time;
+pub mod verify;
 
 pub use causes::with_causes;

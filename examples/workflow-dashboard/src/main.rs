@@ -3,6 +3,7 @@
 use std::{
     error::Error,
     io::{self, IsTerminal, Write},
+    path::PathBuf,
     process::ExitCode,
 };
 
@@ -10,7 +11,7 @@ use clap::Parser;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::signal::unix::{SignalKind, signal};
 use workflow_dashboard::{
-    cli::{Cli, Command, ImportArgs, ServeArgs, SimulateArgs},
+    cli::{Cli, Command, ImportArgs, ServeArgs, SimulateArgs, StoreArgs},
     demo,
     graphql::schema_text,
     import::{ImportTotals, LogSummary, Observer},
@@ -18,6 +19,7 @@ use workflow_dashboard::{
     server::{Server, ServerOptions},
     simulate::Simulation,
     telemetry::{metrics_handle, start_logging},
+    verify::verify,
     with_causes,
 };
 
@@ -33,6 +35,7 @@ async fn main() -> ExitCode {
         Some(Command::Serve(serve_args)) => serve(serve_args).await,
         Some(Command::Import(import_args)) => import(&import_args).await,
         Some(Command::Simulate(simulate_args)) => simulate(simulate_args).await,
+        Some(Command::Verify(store_args)) => verify_store(store_args).await,
     };
     done.unwrap_or_else(|error| {
         let line = with_causes(&*error);
@@ -53,10 +56,10 @@ async fn serve(args: ServeArgs) -> Result<ExitCode, AnyError> {
     // From the first moment on: a signal that comes while the store opens is not lost.
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let _ = metrics_handle();
-    let ports = if args.in_memory { Ports::memory() } else { Ports::memory() };
+    let ports = if args.in_memory { Ports::memory() } else { open(args.data_dir.clone()).await? };
     let is_empty = ports.store.head().await?.is_none();
     let options = ServerOptions { listen: args.listen, hosts: args.allow_hosts };
-    let server = Server::bind(ports, options).await?;
+    let server = Server::bind(ports.clone(), options).await?;
     say(&format!("listening on http://{}", server.address()))?;
     let commands = server.commands();
     let shutdown = async move {
@@ -73,11 +76,19 @@ async fn serve(args: ServeArgs) -> Result<ExitCode, AnyError> {
         }
         std::future::pending::<()>().await;
     };
-    tokio::select! {
-        served = server.run(shutdown) => served?,
-        () = demo => {}
-    }
+    let served = tokio::select! {
+        served = server.run(shutdown) => served,
+        () = demo => Ok(()),
+    };
+    let closed = ports.close().await;
+    served?;
+    closed?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The ports in this folder.
+async fn open(folder: PathBuf) -> Result<Ports, AnyError> {
+    Ok(tokio::task::spawn_blocking(move || Ports::embedded(&folder)).await??)
 }
 
 /// Shows an import to whoever sits in front of it.
@@ -120,4 +131,26 @@ async fn simulate(args: SimulateArgs) -> Result<ExitCode, AnyError> {
     let sent = simulation.run().await?;
     say(&format!("{sent} commands sent"))?;
     Ok(ExitCode::SUCCESS)
+}
+
+async fn verify_store(args: StoreArgs) -> Result<ExitCode, AnyError> {
+    if !args.data_dir.is_dir() {
+        return Err(format!("{} is no folder", args.data_dir.display()).into());
+    }
+    let ports = open(args.data_dir).await?;
+    let verified = verify(&ports).await;
+    ports.close().await?;
+    let verified = verified?;
+    if verified.is_sound() {
+        say(&verified.to_string())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for found in &verified.found {
+        say(found)?;
+    }
+    say(&format!(
+        "{} differences in {} events of {} streams",
+        verified.differences, verified.events, verified.streams
+    ))?;
+    Ok(ExitCode::FAILURE)
 }

@@ -1,12 +1,16 @@
 //! The ports that all roles share, on one machine.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use eventsource_core::{
-    EventStore, MessageReceiver, MessageSender, OutcomeStore, SnapshotStore, ViewStore,
+    EventStore, MessageReceiver, MessageSender, OutcomeStore, SnapshotStore, StoreError, ViewStore,
     memory::{MemoryEventStore, MemoryOutcomes, MemoryQueue, MemorySnapshots, MemoryViews},
 };
+use eventsource_embedded::{Embedded, EmbeddedOptions, OpenError, QueueOptions};
 use uuid::Uuid;
+
+/// The queue that commands wait in.
+const COMMANDS: &str = "commands";
 
 /// Everything that roles read from and write to.
 #[derive(Clone, Debug)]
@@ -25,6 +29,20 @@ pub struct Ports {
     pub sender: Arc<dyn MessageSender>,
     /// Where commands come from.
     pub receiver: Arc<dyn MessageReceiver>,
+    /// What has to be closed.
+    engine: Option<Embedded>,
+}
+
+/// A data directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PortsError {
+    /// It cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// Its queue of commands cannot be used.
+    #[error("queue {COMMANDS} cannot be used")]
+    Queue(#[from] StoreError),
 }
 
 impl Ports {
@@ -40,6 +58,37 @@ impl Ports {
             views: Arc::new(MemoryViews::new()),
             sender: Arc::new(queue.clone()),
             receiver: Arc::new(queue),
+            engine: None,
+        }
+    }
+
+    /// Everything in `directory`, which is made when it is not there. Reads files, so it blocks.
+    ///
+    /// # Errors
+    /// When another process uses the directory, or a file is damaged or cannot be opened.
+    pub fn embedded(directory: &Path) -> Result<Self, PortsError> {
+        let engine = Embedded::open(directory, EmbeddedOptions::default())?;
+        let commands = engine.queue(COMMANDS, QueueOptions::default())?;
+        Ok(Self {
+            store_id: engine.events().store_id().to_string().into(),
+            store: Arc::new(engine.events()),
+            outcomes: Arc::new(engine.outcomes()),
+            snapshots: Arc::new(engine.snapshots()),
+            views: Arc::new(engine.views()),
+            sender: Arc::new(commands.clone()),
+            receiver: Arc::new(commands),
+            engine: Some(engine),
+        })
+    }
+
+    /// Finishes what was asked, leaves every file whole and gives the directory free.
+    ///
+    /// # Errors
+    /// When a file could not be closed cleanly; it is mended at the next opening.
+    pub async fn close(&self) -> Result<(), StoreError> {
+        match &self.engine {
+            Some(engine) => engine.close().await,
+            None => Ok(()),
         }
     }
 }

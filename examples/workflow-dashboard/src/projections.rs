@@ -6,6 +6,7 @@ mod projector;
 mod tests;
 mod view;
 
+pub(crate) use fold::Fold;
 pub use fold::{FoldError, FoldedView, view_at};
 pub use projector::Workflows;
 pub use view::{StepView, WorkflowView};

@@ -1,6 +1,9 @@
 //! Logs and metrics of the process.
 
-use std::{io, sync::OnceLock};
+use std::{
+    io::{self, IsTerminal},
+    sync::OnceLock,
+};
 
 use clap::ValueEnum;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -26,7 +29,7 @@ pub enum LogFormat {
 pub fn start_logging(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let registry = tracing_subscriber::registry().with(filter);
-    let lines = fmt::layer().with_writer(io::stderr);
+    let lines = fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
     // It fails only when there is a subscriber already, which then stays.
     let _ = match format {
         LogFormat::Text => registry.with(lines).try_init(),
