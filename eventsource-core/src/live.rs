@@ -219,11 +219,34 @@ impl<P: Projector> LiveQueries<P> {
 
     /// Every view that changes, from `after` on, without a gap.
     ///
-    /// The first item comes at once. Without `after` it is empty and tells the present position. With
+    /// The first item comes at once. Without `after` it tells the present position and no views. With
     /// `after`, the position of an earlier item or page, first comes what has changed since, then
-    /// every change. An item with [`resync`](LiveChanges::resync) says that changes are left out: the
-    /// reader was slow or away for too long, or another version is being served. An error is the last
-    /// item.
+    /// every change.
+    ///
+    /// An item with [`resync`](LiveChanges::resync) says that changes are left out, so whoever shows
+    /// views reads them again: nothing was known before, the reader was slow or away for too long, or
+    /// another version is being served. An error is the last item.
+    ///
+    /// ```
+    /// use eventsource_core::{LiveError, LiveQueries, Projector, ViewQuery};
+    /// use futures::TryStreamExt;
+    ///
+    /// async fn page<P: Projector>(live: &LiveQueries<P>, query: ViewQuery) -> Result<(), LiveError> {
+    ///     // Read first, follow from the position of what was read: nothing is missed in between.
+    ///     let shown = live.find(query.clone()).await?;
+    ///     let mut changes = live.changes(shown.position);
+    ///     while let Some(item) = changes.try_next().await? {
+    ///         if item.resync {
+    ///             let shown_again = live.find(query.clone()).await?;
+    ///             println!("{} views, read again", shown_again.total);
+    ///         }
+    ///         for view in item.views {
+    ///             println!("{} is at {:?}", view.key, view.version);
+    ///         }
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
     #[must_use]
     pub fn changes(&self, after: Option<Position>) -> BoxStream<'static, Result<LiveChanges<P::View>, LiveError>> {
         changes::changes(Arc::clone(&self.shared), after)

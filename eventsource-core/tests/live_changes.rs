@@ -174,6 +174,35 @@ async fn clients_that_come_and_go_see_every_change_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_change_at_any_moment_of_resuming_is_told_once() {
+    for moment in 0..80 {
+        let bench = Bench::new(LiveOptions::default());
+        add(&*bench.store, "a", 1).await;
+        add(&*bench.store, "b", 1).await;
+        bench
+            .run(async |handle| {
+                bench.caught_up(&handle).await;
+                let writing = async {
+                    for _ in 0..moment {
+                        tokio::task::yield_now().await;
+                    }
+                    add(&*bench.store, "a", 2).await;
+                };
+                let reading = async {
+                    let mut changes = bench.live.changes(Some(Position::FIRST));
+                    let mut client = Client::default();
+                    while client.resume < Position::new(3) {
+                        client.take(timeout(Duration::from_secs(30), next(&mut changes)).await.expect("not lost"));
+                    }
+                    assert_eq!(client.views, stored::<V1>(&*bench.views).await, "moment {moment}");
+                };
+                tokio::join!(reading, writing);
+            })
+            .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_after_it_tells_the_present_position_and_then_changes() {
     let bench = Bench::new(LiveOptions::default());
     bench
@@ -187,7 +216,8 @@ async fn without_after_it_tells_the_present_position_and_then_changes() {
             bench.caught_up(&handle).await;
             let mut changes = bench.live.changes(None);
             let first = next(&mut changes).await;
-            assert_eq!((first.position, first.resync, first.views.len()), (Position::new(3), false, 0));
+            // A page that was read while the store was empty would miss what is there by now.
+            assert_eq!((first.position, first.resync, first.views.len()), (Position::new(3), true, 0));
             add(&*bench.store, "b", 1).await;
             let item = next(&mut changes).await;
             assert_eq!(item.position, Position::new(4));
@@ -219,7 +249,7 @@ async fn a_slow_client_gets_a_resync_never_a_gap() {
             add(&*bench.store, "z", 1).await;
             bench.caught_up(&handle).await;
             let mut changes = bench.live.changes(None);
-            assert!(!next(&mut changes).await.resync);
+            assert_eq!(next(&mut changes).await.position, Some(Position::FIRST));
             for by in 0..20 {
                 add(&*bench.store, &format!("k{by}"), by).await;
                 tokio::time::sleep(Duration::from_millis(1)).await;
@@ -298,7 +328,7 @@ async fn repaired_views_reach_those_who_follow_and_those_who_resume() {
                 let head = bench.store.head().await.unwrap();
                 let mut following = Client::default();
                 let mut changes = bench.live.changes(None);
-                following.take(next(&mut changes).await);
+                following.resume = next(&mut changes).await.position;
                 assert_eq!(following.resume, head);
                 bench.projector.cured.store(true, Ordering::Relaxed);
                 for number in 0..count {

@@ -108,6 +108,27 @@ async fn no_update_is_lost_between_subscribing_and_the_snapshot() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_update_at_any_moment_of_subscribing_is_seen() {
+    for moment in 0..60 {
+        let bench = Bench::new();
+        add(&*bench.store, "a", 1).await;
+        bench
+            .run(Rings::Heard, async |handle| {
+                bench.caught_up(&handle).await;
+                let writing = async {
+                    for _ in 0..moment {
+                        tokio::task::yield_now().await;
+                    }
+                    add(&*bench.store, "a", 2).await;
+                };
+                let reading = follow(&bench.live, "a", None, Version::new(2).unwrap());
+                tokio::join!(reading, writing);
+            })
+            .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_snapshot_comes_first_and_nothing_at_or_below_after() {
     let bench = Bench::new();
     for by in 0..5 {
@@ -284,6 +305,7 @@ async fn a_loop_that_is_dropped_or_fails_misses_nothing_when_it_runs_again() {
             let mut states = live.watch("a", None);
             add(&*store, "a", 1).await;
             live.wait_for("a", Version::FIRST, Duration::from_secs(1)).await.unwrap();
+            assert_eq!(next(&mut states).await.version, Some(Version::FIRST));
             for version in 2..12 {
                 add(&*store, "a", version).await;
                 let polls = dice.below(12);
@@ -292,7 +314,7 @@ async fn a_loop_that_is_dropped_or_fails_misses_nothing_when_it_runs_again() {
             tokio::select! {
                 stopped = live.run(pending()) => panic!("{stopped:?}"),
                 () = async {
-                    let mut before = None;
+                    let mut before = Some(Version::FIRST);
                     while before < Version::new(11) {
                         let state = timeout(Duration::from_secs(1), next(&mut states)).await.expect("not lost");
                         assert!(state.version > before);

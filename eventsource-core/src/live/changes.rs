@@ -86,7 +86,8 @@ impl<V: DeserializeOwned> Following<V> {
         let Some(after) = after else {
             self.reader = ChangeReader::at(now);
             self.step = Step::Live;
-            return Ok(Some(self.tell(Vec::new())));
+            // Whoever has read views before, when there was no position yet, has missed what came since.
+            return Ok(Some(LiveChanges { position: now, resync: now.is_some(), views: Vec::new() }));
         };
         if Some(after) > now {
             // It comes from another store or from a version that had come further.

@@ -88,11 +88,12 @@ impl<P: Projector> Engine<P> {
             tokio::select! {
                 biased;
                 Some(request) = self.requests.recv() => self.repair(&mut session, request).await?,
+                () = sleep_until(session.tick) => self.tick(&mut session).await?,
+                // Last, because it is always ready during a catch-up.
                 gathered = session.feed.gather() => {
                     gathered.map_err(|source| self.lifecycle.store_error(source))?;
                     self.flush(&mut session).await?;
                 }
-                () = sleep_until(session.tick) => self.tick(&mut session).await?,
             }
             breathe().await;
         }

@@ -1,6 +1,6 @@
 //! The store feed, gathered into batches.
 
-use futures::{StreamExt, stream::BoxStream};
+use futures::{FutureExt, StreamExt, stream::BoxStream};
 use tokio::time::{Instant, timeout_at};
 
 use super::options::ProjectionOptions;
@@ -52,10 +52,11 @@ impl Feed {
             if full && !self.gathered.is_empty() {
                 return Ok(());
             }
-            let next = self.events.next();
-            let item = match self.due {
-                None => next.await,
-                Some(due) => match timeout_at(due, next).await {
+            // Most events of a catch-up are there already, and a timer for each would cost more than they do.
+            let item = match (self.events.next().now_or_never(), self.due) {
+                (Some(item), _) => item,
+                (None, None) => self.events.next().await,
+                (None, Some(due)) => match timeout_at(due, self.events.next()).await {
                     Ok(item) => item,
                     Err(_) => {
                         self.due = None;

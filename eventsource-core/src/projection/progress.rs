@@ -8,6 +8,15 @@ use tokio::{sync::watch, time::Instant};
 use crate::{position::Position, view::ProjectionId};
 
 /// How far a projection has come, and how fast it goes.
+///
+/// ```
+/// use eventsource_core::ProjectionHandle;
+///
+/// fn is_ready(projection: &ProjectionHandle) -> bool {
+///     let progress = projection.progress();
+///     progress.serving && progress.failures == 0 && progress.lag_events < 1_000
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Progress {
