@@ -7,6 +7,7 @@
 mod checkpoint;
 mod connect;
 mod fault;
+mod mark;
 mod reader;
 mod scrub;
 mod seal;

@@ -4,30 +4,60 @@ use std::path::Path;
 
 use rusqlite::{Connection, wal::CheckpointMode};
 
-use super::{beside, fault::Fault, scrub::PagesReport, sums, sums::Sums, wal};
+use super::{
+    beside,
+    fault::Fault,
+    mark::Marker,
+    scrub::PagesReport,
+    sums::{self, Sums},
+    wal,
+};
 
 /// Frames in the log that are worth moving: 8 MiB.
 const FRAMES_MAX: i32 = 2_048;
 
-/// Keeps a file's page sums true.
+/// Keeps a file's page sums true, and the mark of its log.
 ///
 /// A page's sum holds for every page that is not in the log. It is renewed after the log has been
 /// moved into the file and before the writer starts the log anew, so this is true after a crash at
 /// any moment. Nobody else moves the log: every connection is told not to.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Checkpoints {
     sums: Sums,
+    /// Only where commits are flushed is there something to mark.
+    marker: Option<Marker>,
+    /// Frames in the log that are not in the file yet.
+    waiting: i32,
+    /// How many there must be before another attempt.
+    enough: i32,
 }
 
 impl Checkpoints {
-    pub(super) fn new(sums: Sums) -> Self {
-        Self { sums }
+    pub(super) fn new(sums: Sums, marker: Option<Marker>) -> Self {
+        Self { sums, marker, waiting: 0, enough: FRAMES_MAX }
+    }
+
+    /// Notes that a transaction was committed; for the writer, before it answers.
+    pub(super) fn committed(&mut self, connection: &Connection) -> Result<(), Fault> {
+        let (frames, moved) = connection.wal_checkpoint_v2(None::<&str>, CheckpointMode::NOOP)?;
+        self.waiting = frames - moved;
+        match (&mut self.marker, u64::try_from(frames)) {
+            (Some(marker), Ok(frames)) if frames > 0 => marker.flushed(frames).map_err(Fault::unavailable),
+            _ => Ok(()),
+        }
     }
 
     /// Moves the log when it is long enough; for the writer, between two transactions.
     pub(super) fn after_commit(&mut self, connection: &Connection, path: &Path) -> Result<(), Fault> {
-        let (frames, moved) = connection.wal_checkpoint_v2(None::<&str>, CheckpointMode::NOOP)?;
-        if frames - moved < FRAMES_MAX { Ok(()) } else { self.checkpoint(connection, path, CheckpointMode::PASSIVE) }
+        if self.waiting < self.enough {
+            return Ok(());
+        }
+        // One that fails, or that a reader holds up, is not tried again at once.
+        self.enough = self.waiting.saturating_add(FRAMES_MAX);
+        if self.checkpoint(connection, path, CheckpointMode::PASSIVE)? == Moved::All {
+            (self.waiting, self.enough) = (0, FRAMES_MAX);
+        }
+        Ok(())
     }
 
     /// Moves the log into the file; a passive one leaves to readers what they still use.
@@ -36,10 +66,13 @@ impl Checkpoints {
         connection: &Connection,
         path: &Path,
         mode: CheckpointMode,
-    ) -> Result<(), Fault> {
+    ) -> Result<Moved, Fault> {
         let (frames, moved) = connection.wal_checkpoint_v2(None::<&str>, mode)?;
-        if frames != moved || frames <= 0 {
-            return Ok(());
+        if frames != moved {
+            return Ok(Moved::Some);
+        }
+        if frames <= 0 {
+            return Ok(Moved::All);
         }
         let log = beside(path, "-wal");
         let scan = wal::scan(&log).map_err(Fault::unavailable)?;
@@ -50,17 +83,23 @@ impl Checkpoints {
             let whole = scan.frames;
             return Err(Fault::damaged("-wal", format!("{whole} frames are whole, {frames} were written")));
         }
-        if self.sums.salts == salts && self.sums.frames == scan.frames {
-            return Ok(());
+        if self.sums.salts != salts || self.sums.frames != scan.frames {
+            self.sums.update(&scan.pages, file_pages);
+            (self.sums.salts, self.sums.frames) = (salts, scan.frames);
+            self.sums.save(&beside(path, "-sums")).map_err(Fault::unavailable)?;
         }
-        self.sums.update(&scan.pages, file_pages);
-        (self.sums.salts, self.sums.frames) = (salts, scan.frames);
-        self.sums.save(&beside(path, "-sums")).map_err(Fault::unavailable)
+        Ok(Moved::All)
     }
 
     /// Leaves the file whole, with an empty log.
     pub(super) fn close(&mut self, connection: &Connection, path: &Path) -> Result<(), Fault> {
-        self.checkpoint(connection, path, CheckpointMode::FULL)?;
+        if self.checkpoint(connection, path, CheckpointMode::FULL)? == Moved::Some {
+            return Err(Fault::unavailable("a reader still uses the write-ahead log"));
+        }
+        // In this order: an empty log with an old mark would look like a loss.
+        if let Some(marker) = &mut self.marker {
+            marker.clear().map_err(Fault::unavailable)?;
+        }
         connection.wal_checkpoint_v2(None::<&str>, CheckpointMode::TRUNCATE)?;
         Ok(())
     }
@@ -80,6 +119,13 @@ impl Checkpoints {
         }
         report
     }
+}
+
+/// How much of the log is in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Moved {
+    All,
+    Some,
 }
 
 /// Pages that are neither in the log nor what the last checkpoint left.

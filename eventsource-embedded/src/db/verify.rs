@@ -10,6 +10,7 @@ use super::{
     connect,
     connect::Synchronous,
     fault::Fault,
+    mark::{Mark, Marker},
     scrub::Findings,
     sums::{self, Sums},
     wal,
@@ -26,6 +27,7 @@ pub(super) fn open_verified(path: &Path, kind: &Kind) -> Result<(Connection, Che
     let scan = wal::scan(&beside(path, "-wal")).map_err(Fault::unavailable)?;
     let (pages, partial) = sums::of_file(path).map_err(Fault::unavailable)?;
     let mut doubts = check_log(kind, &scan, known.as_ref())?;
+    doubts.extend(check_mark(path, kind, &scan, known.as_ref())?);
     let fresh = pages.is_empty() && !partial && scan.frames == 0;
     match &known {
         Some(known) => doubts.extend(mismatches(known, &scan, &pages, partial)),
@@ -46,13 +48,34 @@ pub(super) fn open_verified(path: &Path, kind: &Kind) -> Result<(Connection, Che
             "checked row by row: nothing that is stored is damaged"
         );
     }
+    let flushed = kind.synchronous == Synchronous::Full;
+    let marker = flushed.then(|| Marker::new(path)).transpose().map_err(Fault::unavailable)?;
     let mut checkpoints = match known {
-        Some(known) if doubts.is_empty() => return Ok((connection, Checkpoints::new(known))),
+        Some(known) if doubts.is_empty() => return Ok((connection, Checkpoints::new(known, marker))),
         // Pages in the log get their sum when it is moved into the file.
-        _ => Checkpoints::new(Sums { pages, ..Sums::default() }),
+        _ => Checkpoints::new(Sums { pages, ..Sums::default() }, marker),
     };
     checkpoints.checkpoint(&connection, path, CheckpointMode::PASSIVE)?;
+    checkpoints.committed(&connection)?;
     Ok((connection, checkpoints))
+}
+
+/// What is odd about the mark; an error when the log is shorter than it says.
+fn check_mark(path: &Path, kind: &Kind, scan: &wal::WalScan, known: Option<&Sums>) -> Result<Option<String>, Fault> {
+    if kind.synchronous != Synchronous::Full {
+        return Ok(None);
+    }
+    let Some(Mark { salts, frames }) = Mark::load(path).map_err(Fault::unavailable)? else {
+        return Ok((scan.frames > 0).then(|| "the mark of its log is missing or damaged".to_owned()));
+    };
+    // A log of another generation was begun after all of the marked one had been moved.
+    let marked = scan.salts.is_none_or(|actual| actual == salts);
+    let moved = known.is_some_and(|known| known.salts == salts && known.frames >= frames);
+    if marked && !moved && scan.frames < frames {
+        let whole = scan.frames;
+        return Err(Fault::damaged("-wal", format!("{whole} frames are whole, {frames} had been flushed")));
+    }
+    Ok(None)
 }
 
 /// What is odd about the log; an error when it has lost what had been flushed.

@@ -116,8 +116,10 @@ impl Scanner {
             self.salts = salts(head, 8);
         }
         let ours = salts(head, 8) == self.salts;
-        let computed = self.seeds.map(|seed| checksum(self.big, checksum(self.big, seed, &head[..8]), page));
-        let whole = ours && computed.contains(&stored);
+        // A frame of another generation, as what is left of an older log, is not worth its checksum.
+        let sum = |seed| checksum(self.big, checksum(self.big, seed, &head[..8]), page);
+        let computed = if ours { sum(self.seeds[0]) } else { stored };
+        let whole = ours && (computed == stored || self.seeds[1] != self.seeds[0] && sum(self.seeds[1]) == stored);
         let commits = word(head, 4) != 0;
         match self.broken_at {
             None if whole => {
@@ -132,7 +134,7 @@ impl Scanner {
             None => {
                 self.broken_at = Some(number);
                 self.commit_seen = ours && commits;
-                self.seeds = [computed[0], stored];
+                self.seeds = [computed, stored];
             }
             Some(at) => {
                 if whole {
@@ -140,7 +142,7 @@ impl Scanner {
                     self.scan.broken = Some(Break { frame: at, proven });
                 }
                 self.commit_seen |= whole && commits;
-                self.seeds = [computed[0], stored];
+                self.seeds = [computed, stored];
             }
         }
     }

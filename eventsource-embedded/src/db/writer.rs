@@ -150,6 +150,12 @@ impl Writer {
             return;
         }
         let committed = self.transact(&mut batch);
+        if committed.is_ok()
+            && let Err(fault) = self.checkpoints.committed(&self.connection)
+        {
+            // What is committed stays so; only a later loss would be harder to see.
+            tracing::error!(file = %self.path.display(), error = %fault, "the mark of the log was not written");
+        }
         if let Err(fault) = &committed {
             tracing::warn!(file = %self.path.display(), jobs = batch.len(), error = %fault, "transaction failed");
         }
