@@ -221,11 +221,12 @@ impl<P: Projector> LiveQueries<P> {
     ///
     /// The first item comes at once. Without `after` it tells the present position and no views. With
     /// `after`, the position of an earlier item or page, first comes what has changed since, then
-    /// every change.
+    /// every change. A page or item whose position is `None` was there before the first event:
+    /// whoever has that follows with [`changes_from_start`](Self::changes_from_start).
     ///
     /// An item with [`resync`](LiveChanges::resync) says that changes are left out, so whoever shows
-    /// views reads them again: nothing was known before, the reader was slow or away for too long, or
-    /// another version is being served. An error is the last item.
+    /// views reads them again: the reader was slow or away for too long, or another version is being
+    /// served. An error is the last item.
     ///
     /// ```
     /// use eventsource_core::{LiveError, LiveQueries, Projector, ViewQuery};
@@ -234,7 +235,10 @@ impl<P: Projector> LiveQueries<P> {
     /// async fn page<P: Projector>(live: &LiveQueries<P>, query: ViewQuery) -> Result<(), LiveError> {
     ///     // Read first, follow from the position of what was read: nothing is missed in between.
     ///     let shown = live.find(query.clone()).await?;
-    ///     let mut changes = live.changes(shown.position);
+    ///     let mut changes = match shown.position {
+    ///         None => live.changes_from_start(),
+    ///         position => live.changes(position),
+    ///     };
     ///     while let Some(item) = changes.try_next().await? {
     ///         if item.resync {
     ///             let shown_again = live.find(query.clone()).await?;
@@ -249,7 +253,15 @@ impl<P: Projector> LiveQueries<P> {
     /// ```
     #[must_use]
     pub fn changes(&self, after: Option<Position>) -> BoxStream<'static, Result<LiveChanges<P::View>, LiveError>> {
-        changes::changes(Arc::clone(&self.shared), after)
+        let from = after.map_or(changes::Origin::Now, |after| changes::Origin::After(Some(after)));
+        changes::changes(Arc::clone(&self.shared), from)
+    }
+
+    /// Every view there is, then every view that changes: [`changes`](Self::changes) for whoever has
+    /// seen nothing yet, or has read an empty page that had no position.
+    #[must_use]
+    pub fn changes_from_start(&self) -> BoxStream<'static, Result<LiveChanges<P::View>, LiveError>> {
+        changes::changes(Arc::clone(&self.shared), changes::Origin::After(None))
     }
 }
 

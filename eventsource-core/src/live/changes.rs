@@ -15,10 +15,19 @@ use super::{
 };
 use crate::{position::Position, store::StoreError};
 
+/// Where following begins.
+#[derive(Clone, Copy)]
+pub(super) enum Origin {
+    /// What was before is of no interest.
+    Now,
+    /// All that changed after this position; `None` is before the first event.
+    After(Option<Position>),
+}
+
 /// Follows all changes. Following begins now, not when the stream is first asked.
 pub(super) fn changes<V: DeserializeOwned + Send + Sync + 'static>(
     shared: Arc<Shared<V>>,
-    after: Option<Position>,
+    from: Origin,
 ) -> BoxStream<'static, Result<LiveChanges<V>, LiveError>> {
     let follower = Arc::clone(&shared.log).follow();
     let following = Following {
@@ -27,7 +36,7 @@ pub(super) fn changes<V: DeserializeOwned + Send + Sync + 'static>(
         reader: ChangeReader::default(),
         served: Served { projection: None, epoch: 0 },
         found: Vec::new().into_iter(),
-        step: Step::Start(after),
+        step: Step::Start(from),
     };
     stream::unfold(following, |mut following| async move {
         let item = following.next().await?;
@@ -49,7 +58,7 @@ struct Following<V> {
 
 #[derive(Clone, Copy)]
 enum Step {
-    Start(Option<Position>),
+    Start(Origin),
     /// Read what changed before, up to where the log goes on.
     History {
         until: Option<Position>,
@@ -64,7 +73,7 @@ impl<V: DeserializeOwned> Following<V> {
     async fn next(&mut self) -> Option<Result<LiveChanges<V>, LiveError>> {
         loop {
             let told = match self.step {
-                Step::Start(after) => self.start(after).await,
+                Step::Start(from) => self.start(from).await,
                 Step::History { until, told } => self.history(until, told).await,
                 Step::Live => self.live().await,
                 Step::Ended => return None,
@@ -80,20 +89,19 @@ impl<V: DeserializeOwned> Following<V> {
         }
     }
 
-    async fn start(&mut self, after: Option<Position>) -> Result<Option<LiveChanges<V>>, LiveError> {
+    async fn start(&mut self, from: Origin) -> Result<Option<LiveChanges<V>>, LiveError> {
         self.served = self.shared.serving.current().await?;
         let now = self.checkpoint().await?;
-        let Some(after) = after else {
+        let Origin::After(after) = from else {
             self.reader = ChangeReader::at(now);
             self.step = Step::Live;
-            // Whoever has read views before, when there was no position yet, has missed what came since.
-            return Ok(Some(LiveChanges { position: now, resync: now.is_some(), views: Vec::new() }));
+            return Ok(Some(self.tell(Vec::new())));
         };
-        if Some(after) > now {
+        if after > now {
             // It comes from another store or from a version that had come further.
             return Ok(Some(self.resync(now)));
         }
-        self.reader = ChangeReader::at(Some(after));
+        self.reader = ChangeReader::at(after);
         self.step = Step::History { until: now.max(self.follower.scanned_before()), told: 0 };
         Ok(None)
     }
@@ -128,7 +136,7 @@ impl<V: DeserializeOwned> Following<V> {
             match self.follower.next().await {
                 Found::Entries(entries) => self.found = entries.into_iter(),
                 Found::Behind(last) => {
-                    self.served.epoch = last.epoch;
+                    self.served = self.shared.serving.current().await?;
                     return Ok(Some(self.resync(last.position)));
                 }
             }
@@ -148,7 +156,12 @@ impl<V: DeserializeOwned> Following<V> {
                 }
                 Placed::Switched => {
                     self.found.next();
-                    self.served.epoch = entry.epoch;
+                    let nothing_before = self.served.projection.is_none();
+                    self.served = self.shared.serving.current().await?;
+                    if nothing_before {
+                        self.step = Step::History { until: entry.position, told: 0 };
+                        return Ok(None);
+                    }
                     return Ok(Some(self.resync(entry.position)));
                 }
             }
