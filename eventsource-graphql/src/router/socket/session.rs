@@ -37,22 +37,13 @@ pub(super) struct Session<E> {
     incoming: Option<SplitStream<WebSocket>>,
     /// Known once the client has sent `connection_init`.
     context: Option<RequestContext>,
-    operations: HashMap<Arc<str>, Running>,
+    operations: HashMap<Arc<str>, AbortHandle>,
     answers: SelectAll<BoxStream<'static, Answer>>,
-    started: u64,
     heard: Instant,
 }
 
-/// An operation that has not ended.
-struct Running {
-    number: u64,
-    abort: AbortHandle,
-}
-
-/// An item of an operation, or its end.
+/// An item of the operation `id`, or its end.
 struct Answer {
-    /// Tells operations apart that use the same id one after the other.
-    number: u64,
     id: Arc<str>,
     item: Option<Response>,
 }
@@ -78,7 +69,6 @@ impl<E: Executor> Session<E> {
             context: None,
             operations: HashMap::new(),
             answers: SelectAll::new(),
-            started: 0,
             heard: Instant::now(),
         }
     }
@@ -159,8 +149,9 @@ impl<E: Executor> Session<E> {
             ClientMessage::Pong {} => Ok(()),
             ClientMessage::Subscribe { id, payload } => self.subscribe(id.into(), *payload).await,
             ClientMessage::Complete { id } => {
-                if let Some(running) = self.operations.remove(&*id) {
-                    running.abort.abort();
+                // Not an item more comes from an aborted stream, so the id is free at once.
+                if let Some(operation) = self.operations.remove(&*id) {
+                    operation.abort();
                 }
                 Ok(())
             }
@@ -210,12 +201,10 @@ impl<E: Executor> Session<E> {
                 self.endpoint.schema.execute_stream(request.data(context), None)
             }
         };
-        self.started += 1;
-        let number = self.started;
         let answers = answers.map(Some).chain(stream::once(async { None }));
         let key = Arc::clone(&id);
-        let (answers, abort) = abortable(answers.map(move |item| Answer { number, id: Arc::clone(&key), item }));
-        self.operations.insert(id, Running { number, abort });
+        let (answers, operation) = abortable(answers.map(move |item| Answer { id: Arc::clone(&key), item }));
+        self.operations.insert(id, operation);
         self.answers.push(answers.boxed());
         Ok(())
     }
@@ -225,11 +214,7 @@ impl<E: Executor> Session<E> {
     }
 
     async fn answer(&mut self, answer: Answer) -> Result<(), End> {
-        let Answer { number, id, item } = answer;
-        // An item that was on its way when the client completed the operation.
-        if self.operations.get(&id).is_none_or(|running| running.number != number) {
-            return Ok(());
-        }
+        let Answer { id, item } = answer;
         match &item {
             Some(payload) => self.say(&ServerMessage::Next { id: &id, payload }).await,
             None => {
