@@ -48,7 +48,7 @@ fn story(number: u32) -> Vec<(Duration, CommandId, WorkflowCommand)> {
         workflow_id: workflow_id(),
         definition: "order".to_owned(),
         initiator: ["ada", "grace", "edsger"][usize::try_from(number % 3).unwrap_or(0)].to_owned(),
-        initial_params: Json::new(&json!({ "articles": number % 4 + 1, "express": number % 3 == 0 })).ok(),
+        initial_params: Json::new(&json!({ "articles": number % 4 + 1, "express": number.is_multiple_of(3) })).ok(),
     }];
     let start = |step: &str| WorkflowCommand::StartStep { workflow_id: workflow_id(), step: step.to_owned() };
     let complete = |step: &str| WorkflowCommand::CompleteStep {
@@ -85,7 +85,7 @@ fn story(number: u32) -> Vec<(Duration, CommandId, WorkflowCommand)> {
                 break;
             }
             // These stay under way.
-            (10 | 11 | 12, 3) => break,
+            (10..=12, 3) => break,
             _ => {}
         }
         told.push(complete(step));

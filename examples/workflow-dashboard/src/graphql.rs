@@ -2,6 +2,7 @@
 //! test compares the two.
 
 mod command;
+mod every;
 mod mutation;
 mod query;
 mod status;
@@ -11,8 +12,8 @@ mod workflow;
 use std::sync::Arc;
 
 use async_graphql::{Error, Schema, SchemaBuilder};
-use eventsource_core::{EventStore, LiveError, LiveQueries, ProjectionHandle};
-use eventsource_graphql::{error_with_code, internal_error, store_error};
+use eventsource_core::{EventStore, LiveQueries, ProjectionHandle};
+use eventsource_graphql::error_with_code;
 
 pub use mutation::Mutation;
 pub use query::Query;
@@ -48,15 +49,6 @@ pub fn schema_builder() -> SchemaBuilder<Query, Mutation, Subscription> {
 #[must_use]
 pub fn schema_text() -> String {
     schema_builder().finish().sdl()
-}
-
-/// What a client learns of a live query's failure.
-fn live_error(error: &LiveError) -> Error {
-    match error {
-        LiveError::Store(error) => store_error(error),
-        LiveError::NotYetVisible { .. } => error_with_code(error.to_string(), "NOT_YET_VISIBLE"),
-        other => internal_error(other),
-    }
 }
 
 fn invalid(message: impl Into<String>) -> Error {

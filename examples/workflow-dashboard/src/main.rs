@@ -69,10 +69,11 @@ async fn serve(args: ServeArgs) -> Result<ExitCode, AnyError> {
         }
     };
     let demo = async {
-        if is_empty && !args.no_demo {
-            if let Err(error) = demo::play(&commands).await {
-                tracing::warn!(error = &error as &dyn Error, "the demo stopped");
-            }
+        if is_empty
+            && !args.no_demo
+            && let Err(error) = demo::play(&commands).await
+        {
+            tracing::warn!(error = with_causes(&error), "the demo stopped");
         }
         std::future::pending::<()>().await;
     };

@@ -19,6 +19,7 @@ use crate::{
     ports::Ports,
     roles::{ApiRole, Commands, HandlerError, HandlerRole, Health, OutcomeHub, ProjectorError, ProjectorRole},
     telemetry::metrics_handle,
+    with_causes,
 };
 
 /// Commands carried out at the same time.
@@ -140,7 +141,7 @@ impl Server {
         let mut note = |ended: Result<Result<(), ServerError>, tokio::task::JoinError>| {
             let ended = ended.map_err(ServerError::from).flatten();
             if let Err(error) = &ended {
-                tracing::error!(error = error as &dyn std::error::Error, "role ended");
+                tracing::error!(error = with_causes(error), "role ended");
                 health.role_ended(error.to_string());
             }
             if first.is_ok() {

@@ -38,6 +38,9 @@ pub fn start_logging(format: LogFormat) {
 }
 
 /// The process's metrics, recorded from the first call on.
+///
+/// # Panics
+/// Never: the histograms have buckets.
 #[must_use]
 pub fn metrics_handle() -> PrometheusHandle {
     static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();

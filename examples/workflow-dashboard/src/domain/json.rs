@@ -18,6 +18,9 @@ impl Json {
     ///
     /// # Errors
     /// When it is nested deeper than [`JSON_DEPTH_MAX`].
+    ///
+    /// # Panics
+    /// Never: a tree of JSON always has a text.
     pub fn new(value: &Value) -> Result<Self, JsonError> {
         if depth(value, JSON_DEPTH_MAX).is_none() {
             return Err(JsonError);
@@ -30,12 +33,6 @@ impl Json {
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.get()
-    }
-
-    /// The value as a tree.
-    #[must_use]
-    pub fn to_value(&self) -> Value {
-        serde_json::from_str(self.as_str()).expect("the text was valid JSON when it was taken in")
     }
 }
 

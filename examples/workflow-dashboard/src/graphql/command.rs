@@ -2,7 +2,7 @@
 
 use async_graphql::{Error, ID, InputObject, OneofObject, SimpleObject};
 use eventsource_core::{CommandId, Outcome, STALE_CODE};
-use eventsource_graphql::{CommandReport, Json, RequestContext, internal_error, store_error};
+use eventsource_graphql::{CommandReport, Json, RequestContext, internal_error, live_error, store_error};
 
 use super::invalid;
 use crate::{
@@ -244,7 +244,7 @@ impl CommandOutcome {
 pub(super) fn send_error(error: &SendError) -> Error {
     match error {
         SendError::Store(error) => store_error(error),
-        SendError::View(error) => super::live_error(error),
+        SendError::View(error) => live_error(error),
         SendError::Queue(eventsource_core::BusError::Unavailable { source, .. }) => {
             tracing::warn!(error = %source, "command queue unavailable");
             eventsource_graphql::error_with_code("the command queue cannot be reached, try again", "UNAVAILABLE")

@@ -32,7 +32,6 @@ impl Mutation {
     /// `timeoutMs`. The same `commandId` again is the same command again and gets the first answer.
     /// With `expectedVersion` the command is refused (code `conflict`) when the workflow is at another version;
     /// 0 says that it must not exist.
-    #[expect(clippy::too_many_arguments, reason = "the arguments are those of the GraphQL field")]
     async fn execute_workflow_command(
         &self,
         context: &Context<'_>,

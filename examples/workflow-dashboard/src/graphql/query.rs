@@ -5,14 +5,14 @@ use std::{borrow::Cow, sync::Arc};
 use async_graphql::{Context, Enum, Error, ID, Object, SimpleObject};
 use eventsource_core::{Aggregate, Direction, Search, StreamId, Version, ViewQuery};
 use eventsource_graphql::{
-    EventConnection, EventNode, command_id, history, internal_error, page_cost, page_size, store_error,
+    EventConnection, EventNode, command_id, history, internal_error, live_error, page_cost, page_size, store_error,
     stream_id_error, wait_time,
 };
 
 use super::{
     Services,
     command::CommandOutcome,
-    invalid, live_error,
+    invalid,
     status::{PARKED_MAX, ProjectionStatus, SystemStatus},
     workflow::{Workflow, WorkflowConnection, WorkflowStatus},
 };
@@ -95,7 +95,6 @@ impl Query {
 
     /// Workflows, a page at a time. `search` looks in id, definition and initiator, whatever the case.
     #[graphql(complexity = "page_cost(first, child_complexity)")]
-    #[expect(clippy::too_many_arguments, reason = "the arguments are those of the GraphQL field")]
     async fn workflows(
         &self,
         context: &Context<'_>,

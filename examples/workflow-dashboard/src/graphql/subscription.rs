@@ -1,12 +1,13 @@
 //! What can be watched.
 
 use async_graphql::{Context, Error, ID, SimpleObject};
-use eventsource_core::{LiveChanges, LiveError, LiveView};
-use eventsource_graphql::{PositionScalar, error_with_code, live};
-use futures::{Stream, StreamExt, future, stream, stream::BoxStream};
+use eventsource_core::{LiveChanges, LiveError};
+use eventsource_graphql::{PositionScalar, live, live_error};
+use futures::{Stream, StreamExt, future};
 
 use super::{
-    invalid, live_error,
+    every::every,
+    invalid,
     query::{services, version},
     workflow::Workflow,
 };
@@ -32,7 +33,7 @@ pub struct Subscription;
 #[async_graphql::Subscription]
 impl Subscription {
     /// The newest state of one workflow, then every newer one; with `afterVersion` nothing at or below it.
-    /// Without an id every workflow that changes from now on. Whoever reads slowly gets the newest state only.
+    /// Without an id the same of every workflow. Whoever reads slowly gets the newest state only.
     async fn workflow_updated(
         &self,
         context: &Context<'_>,
@@ -42,15 +43,13 @@ impl Subscription {
         let queries = &services(context)?.live;
         let after = after_version.map(version).transpose()?.flatten();
         let states = match (&id, after) {
-            (Some(id), after) => {
-                queries.watch(id, after).map(|state| state.map_err(|error| live_error(&error))).boxed()
-            }
-            (None, None) => each(queries.changes(None)),
+            (Some(id), after) => queries.watch(id, after),
+            (None, None) => every(queries.clone()),
             (None, Some(_)) => return Err(invalid("afterVersion needs the id of the workflow it is about")),
         };
         // Views of workflows are never removed; should one be, there is no state to tell.
         let states = states.filter_map(|state| future::ready(state.map(Workflow::of_live).transpose()));
-        Ok(live(states.boxed(), Ok, |error| error))
+        Ok(live(states.boxed(), Ok, |error| live_error(&error)))
     }
 
     /// Workflows that changed, in batches, each in its newest state. The first item comes at once: without `after`
@@ -60,7 +59,13 @@ impl Subscription {
         context: &Context<'_>,
         after: Option<PositionScalar>,
     ) -> Result<impl Stream<Item = Result<WorkflowsChanged, Error>> + use<>, Error> {
-        let changes = services(context)?.live.changes(after.and_then(PositionScalar::position));
+        let live_queries = &services(context)?.live;
+        let changes = match after.map(PositionScalar::position) {
+            // Position 0 is a place as well: whoever saw an empty store must hear of the first event.
+            Some(None) => live_queries.changes_from_start(),
+            Some(after) => live_queries.changes(after),
+            None => live_queries.changes(None),
+        };
         Ok(live(changes, |changes| Ok(WorkflowsChanged::from(changes)), |error: LiveError| live_error(&error)))
     }
 }
@@ -73,22 +78,4 @@ impl From<LiveChanges<WorkflowView>> for WorkflowsChanged {
             workflows: changes.views.into_iter().filter_map(Workflow::of_live).collect(),
         }
     }
-}
-
-/// Changes one by one. Where some were left out the stream ends with an error that says so: a single state cannot.
-fn each(
-    changes: BoxStream<'static, Result<LiveChanges<WorkflowView>, LiveError>>,
-) -> BoxStream<'static, Result<LiveView<WorkflowView>, Error>> {
-    let states = changes.flat_map(|changes| {
-        let states = match changes {
-            Ok(changes) if changes.resync => {
-                let message = "changes were left out: query the workflows, then subscribe again";
-                vec![Err(error_with_code(message, "RESYNC"))]
-            }
-            Ok(changes) => changes.views.into_iter().map(Ok).collect(),
-            Err(error) => vec![Err(live_error(&error))],
-        };
-        stream::iter(states)
-    });
-    states.boxed()
 }

@@ -107,9 +107,13 @@ impl Commands {
             return self.until_visible(reached, wait, started).await;
         }
         self.queue.send(vec![to_message(&command)]).await?;
+        hop("queued", started);
         let (Wait::Decided(time) | Wait::Visible(time)) = wait else { return Ok(Reached::Queued) };
         let reached = match timeout_at(started + time, waiting.outcome()).await {
-            Ok(outcome) => Reached::Decided(outcome),
+            Ok(outcome) => {
+                hop("decided", started);
+                Reached::Decided(outcome)
+            }
             // The handler may be in another process, or may have told before the wait began.
             Err(_) => self.outcome(command.id).await?.map_or(Reached::Undecided, Reached::Decided),
         };
@@ -153,9 +157,17 @@ impl Commands {
         };
         let left = time.saturating_sub(started.elapsed());
         match self.live.wait_for(stream.key(), *version, left).await {
-            Ok(_) => Ok(reached),
+            Ok(_) => {
+                hop("visible", started);
+                Ok(reached)
+            }
             Err(LiveError::NotYetVisible { .. }) => Ok(Reached::NotYetVisible(*version)),
             Err(error) => Err(SendError::View(error)),
         }
     }
+}
+
+/// The time from a command's arrival to one of its hops.
+fn hop(hop: &'static str, started: Instant) {
+    metrics::histogram!("workflow_dashboard_hop_seconds", "hop" => hop).record(started.elapsed());
 }

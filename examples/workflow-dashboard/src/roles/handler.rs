@@ -133,7 +133,7 @@ impl HandlerRole {
         };
         if let Err(error) = settled {
             // The message comes back, and its command then gets the outcome it has now.
-            tracing::warn!(error = &error as &dyn std::error::Error, "message not settled");
+            tracing::warn!(error = with_causes(&error), "message not settled");
         }
     }
 
@@ -175,7 +175,7 @@ async fn renewing<T>(delivery: &mut Delivery, work: impl Future<Output = T>) -> 
             () = tokio::time::sleep_until(renew_at) => {
                 if let Err(error) = delivery.renew().await {
                     // Another handler may try the same command: the store takes it once.
-                    tracing::warn!(error = &error as &dyn std::error::Error, "lock not renewed");
+                    tracing::warn!(error = with_causes(&error), "lock not renewed");
                 }
                 renew_at = Instant::now() + half;
             }

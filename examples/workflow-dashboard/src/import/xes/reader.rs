@@ -62,9 +62,9 @@ pub struct LogReader {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    BeforeLog,
-    InLog,
-    AfterLog,
+    Before,
+    Inside,
+    After,
 }
 
 /// What a piece of XML means to the reader; its line is where it begins.
@@ -88,7 +88,7 @@ impl LogReader {
         })?;
         let mut xml = Reader::from_reader(Lines::new(text));
         xml.config_mut().expand_empty_elements = true;
-        Ok(Self { file: file.to_owned(), xml, buffer: Vec::new(), is_compressed, name: None, stage: Stage::BeforeLog })
+        Ok(Self { file: file.to_owned(), xml, buffer: Vec::new(), is_compressed, name: None, stage: Stage::Before })
     }
 
     /// The log's `concept:name`, once the reader has come past it.
@@ -106,32 +106,32 @@ impl LogReader {
             let (line, token) = self.token()?;
             match (self.stage, token) {
                 (_, Token::Text) => {}
-                (Stage::BeforeLog, Token::Start { element, .. }) if element == "log" => self.stage = Stage::InLog,
-                (Stage::BeforeLog, Token::Start { element, .. }) => {
+                (Stage::Before, Token::Start { element, .. }) if element == "log" => self.stage = Stage::Inside,
+                (Stage::Before, Token::Start { element, .. }) => {
                     return Err(self.error(line, XesProblem::NotALog { element }));
                 }
-                (Stage::InLog, Token::Start { element, .. }) if element == "trace" => {
+                (Stage::Inside, Token::Start { element, .. }) if element == "trace" => {
                     return self.case(line).map(Some);
                 }
-                (Stage::InLog, Token::Start { element, .. }) if element == "event" => {
+                (Stage::Inside, Token::Start { element, .. }) if element == "event" => {
                     return Err(self.error(line, XesProblem::NoCase));
                 }
-                (Stage::InLog, Token::Start { element, key, value }) => {
+                (Stage::Inside, Token::Start { element, key, value }) => {
                     if element == "string" && key.as_deref() == Some("concept:name") {
                         self.name = value;
                     }
                     self.skip(&element)?;
                 }
-                (Stage::InLog, Token::End) => self.stage = Stage::AfterLog,
-                (Stage::AfterLog, Token::Start { element, .. }) => {
+                (Stage::Inside, Token::End) => self.stage = Stage::After,
+                (Stage::After, Token::Start { element, .. }) => {
                     return Err(self.error(line, XesProblem::Misplaced { element, parent: "the end of the log" }));
                 }
-                (Stage::AfterLog, Token::Eof) => return Ok(None),
-                (Stage::BeforeLog, Token::Eof | Token::End) => {
+                (Stage::After, Token::Eof) => return Ok(None),
+                (Stage::Before, Token::Eof | Token::End) => {
                     return Err(self.error(line, XesProblem::NotALog { element: String::new() }));
                 }
-                (Stage::InLog, Token::Eof) => return Err(self.cut(line, "log")),
-                (Stage::AfterLog, Token::End) => {}
+                (Stage::Inside, Token::Eof) => return Err(self.cut(line, "log")),
+                (Stage::After, Token::End) => {}
             }
         }
     }

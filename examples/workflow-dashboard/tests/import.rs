@@ -1,0 +1,171 @@
+//! Logs imported into a whole server.
+
+mod support;
+
+use std::{
+    path::Path,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use serde_json::{Value, json};
+use support::{PATIENCE, TestServer, real_log, start};
+use workflow_dashboard::{
+    import::{CaseEnd, Import, ImportError, ImportTotals, LogSummary, Observer, Speed},
+    verify::verify,
+};
+
+#[derive(Default)]
+struct Count(AtomicU64);
+
+impl Observer for Count {
+    fn checked(&self, _: &LogSummary) {}
+    fn sent(&self, commands: u64) {
+        self.0.fetch_add(commands, Ordering::Relaxed);
+    }
+}
+
+async fn import(server: &TestServer, file: &Path, end: CaseEnd) -> Result<ImportTotals, ImportError> {
+    let import = Import { file: file.to_owned(), server: server.url(), speed: Speed::Max, end, patience: PATIENCE };
+    let count = Count::default();
+    let (_, totals) = import.run(&count).await?;
+    assert!(count.0.load(Ordering::Relaxed) >= totals.commands, "everything sent is told");
+    Ok(totals)
+}
+
+fn small_log(name: &str, cases: &[(&str, &[&str])]) -> String {
+    let traces: String = cases
+        .iter()
+        .map(|(case, events)| {
+            let events: String = events
+                .iter()
+                .map(|event| format!("<event><string key=\"concept:name\" value=\"{event}\"/></event>\n"))
+                .collect();
+            format!("<trace><string key=\"concept:name\" value=\"{case}\"/>\n{events}</trace>\n")
+        })
+        .collect();
+    format!("<log><string key=\"concept:name\" value=\"{name}\"/>\n{traces}</log>")
+}
+
+fn totals(workflows: u64, completed_steps: u64, commands: u64, duplicates: u64) -> ImportTotals {
+    ImportTotals { workflows, completed_steps, commands, duplicates, ..ImportTotals::default() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_log_is_imported_once_however_often() {
+    let server = TestServer::start().await;
+    let file = real_log("receipt.xes.gz");
+    let first = import(&server, &file, CaseEnd::Open).await.unwrap();
+    assert_eq!(first, totals(1_434, 8_577, 18_588, 0));
+    let again = import(&server, &file, CaseEnd::Open).await.unwrap();
+    assert_eq!(again, totals(1_434, 8_577, 18_588, 18_588));
+    let counts = server.ask("{ workflowCounts { total running } systemStatus { headPosition } }", Value::Null).await;
+    assert_eq!(counts["workflowCounts"], json!({ "total": 1_434, "running": 1_434 }));
+    assert_eq!(counts["systemStatus"]["headPosition"], "18588");
+
+    let case = server.workflow("case-10011").await;
+    assert_eq!(case["initiator"], "Resource21");
+    assert_eq!(case["initialParams"]["startdate"], "2011-10-11T13:42:22.688+02:00");
+    let step = &case["steps"][0];
+    assert_eq!(step["name"], "Confirmation of receipt");
+    assert_eq!(step["output"]["time:timestamp"], "2011-10-11T13:45:40.276+02:00");
+    assert_eq!(step["output"]["lifecycle:transition"], "complete");
+
+    let ports = server.ports.clone();
+    let verified = verify(&ports).await.unwrap();
+    assert!(verified.is_sound(), "{:?}", verified.found);
+    assert_eq!((verified.workflows, verified.completed_steps), (1_434, 8_577));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_end_of_a_case_completes_its_workflow_when_asked() {
+    let server = TestServer::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("small.xes");
+    std::fs::write(&file, small_log("small", &[("a", &["x", "x"]), ("b", &[])])).unwrap();
+    assert_eq!(import(&server, &file, CaseEnd::Open).await.unwrap(), totals(2, 2, 6, 0));
+    assert_eq!(server.workflow("a").await["status"], "RUNNING");
+    assert_eq!(import(&server, &file, CaseEnd::Completed).await.unwrap(), totals(2, 2, 8, 6));
+    assert_eq!(server.workflow("a").await["status"], "COMPLETED");
+    assert_eq!(server.workflow("b").await["status"], "COMPLETED");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn two_logs_with_the_same_case_names_never_mix() {
+    let server = TestServer::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let (one, other) = (folder.path().join("one.xes"), folder.path().join("other.xes"));
+    std::fs::write(&one, small_log("one", &[("a", &["x"])])).unwrap();
+    std::fs::write(&other, small_log("other", &[("a", &["y"]), ("b", &["y"])])).unwrap();
+    import(&server, &one, CaseEnd::Open).await.unwrap();
+    let mixed = import(&server, &other, CaseEnd::Open).await.unwrap();
+    assert_eq!((mixed.workflows, mixed.completed_steps, mixed.rejected), (1, 1, 1));
+    assert!(mixed.refusals[0].contains("a: workflow a exists already"), "{:?}", mixed.refusals);
+    let kept = server.workflow("a").await;
+    assert_eq!((&kept["completedSteps"], &kept["steps"][0]["name"]), (&json!(1), &json!("x")));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_workflow_that_others_use_too_is_told_apart() {
+    let server = TestServer::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("small.xes");
+    std::fs::write(&file, small_log("small", &[("a", &["x"])])).unwrap();
+    import(&server, &file, CaseEnd::Open).await.unwrap();
+    server.done(json!({ "cancelWorkflow": { "workflowId": "a", "reason": "by hand" } })).await;
+    std::fs::write(&file, small_log("small", &[("a", &["x", "y"])])).unwrap();
+    let later = import(&server, &file, CaseEnd::Open).await.unwrap();
+    assert_eq!((later.workflows, later.completed_steps, later.duplicates, later.rejected), (1, 1, 3, 2));
+    assert!(later.refusals[0].contains("CANCELLED"), "{:?}", later.refusals);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_broken_log_sends_nothing() {
+    let server = TestServer::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("broken.xes");
+    let good = small_log("broken", &[("a", &["x"]), ("b", &["y"])]);
+    let compressed = {
+        use std::io::Write;
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(good.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    };
+    let bad_date = good.replacen("</event>", "<date key=\"time:timestamp\" value=\"yesterday\"/></event>", 1);
+    for (content, sentence) in [
+        (compressed[..compressed.len() - 12].to_vec(), "gzip data is cut or damaged"),
+        (bad_date.into_bytes(), "line 3: attribute \"time:timestamp\" is no date"),
+        (good.replacen(" value=\"b\"", " value=\"\"", 1).into_bytes(), "line 5: case without concept:name"),
+        (good.replacen(" value=\"y\"", " value=\"\"", 1).into_bytes(), "line 6: event without concept:name"),
+        (good.replacen("</trace>", "", 1).into_bytes(), "<trace> has no place inside <trace>"),
+        (good[..good.len() - 3].as_bytes().to_vec(), "broken.xes line"),
+    ] {
+        std::fs::write(&file, content).unwrap();
+        let error = import(&server, &file, CaseEnd::Open).await.unwrap_err();
+        assert!(matches!(error, ImportError::Log(_)), "{error}");
+        assert!(error.to_string().contains(sentence), "{error}");
+    }
+    let system = server.ask("{ systemStatus { headPosition } }", Value::Null).await;
+    assert_eq!(system["systemStatus"]["headPosition"], "0");
+    std::fs::write(&file, &good).unwrap();
+    assert_eq!(import(&server, &file, CaseEnd::Open).await.unwrap(), totals(2, 2, 6, 0));
+    server.done(start("other")).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_pace_is_kept() {
+    let server = TestServer::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("small.xes");
+    std::fs::write(&file, small_log("small", &[("a", &["x"; 20])])).unwrap();
+    let import =
+        Import { file, server: server.url(), speed: "20".parse().unwrap(), end: CaseEnd::Open, patience: PATIENCE };
+    let begun = std::time::Instant::now();
+    import.run(&Count::default()).await.unwrap();
+    assert!(begun.elapsed().as_millis() >= 900, "20 events at 20 a second took {:?}", begun.elapsed());
+    server.stop().await;
+}

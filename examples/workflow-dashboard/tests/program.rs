@@ -1,0 +1,179 @@
+//! The program itself: its command line, and its death in the middle of work.
+
+mod support;
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    net::SocketAddr,
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use support::real_log;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_workflow-dashboard");
+
+/// A server in a process of its own.
+struct Served {
+    process: Child,
+    address: SocketAddr,
+}
+
+impl Served {
+    fn start(data_dir: &Path, listen: &str) -> Self {
+        let mut process = Command::new(PROGRAM)
+            .args(["serve", "--no-demo", "--listen", listen, "--data-dir"])
+            .arg(data_dir)
+            .env("RUST_LOG", "warn")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.trim().strip_prefix("listening on http://").unwrap_or_else(|| panic!("{line:?}"));
+        Self { address: address.parse().unwrap(), process }
+    }
+
+    /// Ends it as `kill -9` does.
+    fn kill(mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// Ends it as a supervisor does.
+    fn terminate(mut self) {
+        let kill = Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status().unwrap();
+        assert!(kill.success());
+        assert!(self.process.wait().unwrap().success(), "a graceful end is a success");
+    }
+}
+
+fn import(address: SocketAddr) -> Command {
+    let mut import = Command::new(PROGRAM);
+    import.arg("import").arg(real_log("receipt.xes.gz")).args(["--server", &format!("http://{address}")]);
+    import.env("RUST_LOG", "warn").stdout(Stdio::piped()).stderr(Stdio::piped());
+    import
+}
+
+fn verify(data_dir: &Path) -> Output {
+    Command::new(PROGRAM).arg("verify").arg("--data-dir").arg(data_dir).output().unwrap()
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// Bytes of the event log that are not zero: grows with every event, unlike the files.
+fn written(data_dir: &Path) -> usize {
+    let files = std::fs::read_dir(data_dir.join("events")).unwrap().filter_map(Result::ok);
+    let segments = files.filter(|file| file.path().extension().is_some_and(|extension| extension == "seg"));
+    segments.map(|file| std::fs::read(file.path()).unwrap_or_default().iter().filter(|byte| **byte != 0).count()).sum()
+}
+
+fn wait_until_written(data_dir: &Path, bytes: usize) {
+    let begun = Instant::now();
+    while written(data_dir) < bytes {
+        assert!(begun.elapsed() < Duration::from_secs(60), "nothing is written");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn killed_in_the_middle_it_goes_on_where_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = Served::start(folder.path(), "127.0.0.1:0");
+    let address = served.address;
+    let mut importing = import(address).spawn().unwrap();
+
+    // Twice in the middle of the same import, which waits for the server to come back.
+    wait_until_written(folder.path(), 200_000);
+    served.kill();
+    let verified = verify(folder.path());
+    assert!(verified.status.success(), "after the first kill: {}", text(&verified));
+    let served = Served::start(folder.path(), &address.to_string());
+    wait_until_written(folder.path(), written(folder.path()) + 200_000);
+    served.kill();
+    let served = Served::start(folder.path(), &address.to_string());
+
+    let status = importing.wait().unwrap();
+    let mut said = String::new();
+    importing.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+    importing.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(status.success(), "{said}");
+    assert!(said.contains("1434 workflows, 8577 completed steps") && said.contains(" 0 rejected"), "{said}");
+    served.kill();
+
+    let served = Served::start(folder.path(), "127.0.0.1:0");
+    let again = import(served.address).output().unwrap();
+    let said = text(&again);
+    assert!(again.status.success(), "{said}");
+    assert!(said.contains("1434 workflows, 8577 completed steps"), "{said}");
+    assert!(said.contains("18588 commands sent: 18588 decided before, 0 rejected"), "{said}");
+    served.terminate();
+
+    let verified = verify(folder.path());
+    let said = text(&verified);
+    assert!(verified.status.success(), "{said}");
+    assert!(said.contains("18588 events in 1434 streams"), "{said}");
+    assert!(said.contains("1434 workflows, 8577 completed steps"), "{said}");
+}
+
+#[test]
+fn one_process_at_a_time_uses_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = Served::start(folder.path(), "127.0.0.1:0");
+    let second = Command::new(PROGRAM)
+        .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+        .arg(folder.path())
+        .output()
+        .unwrap();
+    assert!(!second.status.success());
+    assert!(text(&second).contains(&format!("in use by process {}", served.process.id())), "{}", text(&second));
+    let verified = verify(folder.path());
+    assert!(!verified.status.success() && text(&verified).contains("in use"), "{}", text(&verified));
+    served.terminate();
+}
+
+#[test]
+fn errors_are_one_line_and_an_exit_code() {
+    let run = |arguments: &[&str]| Command::new(PROGRAM).args(arguments).output().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("nothing");
+    for (arguments, sentence) in [
+        (vec!["import", "nothing.xes", "--server", "http://127.0.0.1:9"], "error: nothing.xes line 1: cannot be read"),
+        (vec!["import", "nothing.xes", "--server", "here"], "no http:// address"),
+        (vec!["import", "nothing.xes", "--speed", "0"], "a speed is max"),
+        (vec!["verify", "--data-dir", missing.to_str().unwrap()], "is no folder"),
+        (vec!["--listen", "256.0.0.1:1"], "invalid"),
+    ] {
+        let output = run(&arguments);
+        assert!(!output.status.success(), "{arguments:?}");
+        assert!(text(&output).contains(sentence), "{arguments:?}: {}", text(&output));
+    }
+    assert!(!missing.exists(), "verify makes nothing");
+}
+
+#[test]
+fn the_schema_is_printed() {
+    let output = Command::new(PROGRAM).arg("--print-schema").output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), include_str!("../schema.graphql"));
+}
+
+#[test]
+fn an_empty_store_in_memory_plays_the_demo() {
+    let mut process =
+        Command::new(PROGRAM).args(["--in-memory", "--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let url = line.trim().strip_prefix("listening on ").unwrap().to_owned();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let total = runtime.block_on(async {
+        let body = serde_json::json!({ "query": "{ workflow(id: \"order-1001\", atLeastVersion: 2, timeoutMs: 20000) { status } }" });
+        let answer = reqwest::Client::new().post(format!("{url}/graphql")).json(&body).send().await.unwrap();
+        answer.json::<serde_json::Value>().await.unwrap()
+    });
+    process.kill().unwrap();
+    process.wait().unwrap();
+    assert_eq!(total["data"]["workflow"]["status"], "RUNNING", "{total}");
+}
