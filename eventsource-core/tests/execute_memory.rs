@@ -147,7 +147,8 @@ impl EventStore for Watched {
 }
 
 fn handler(store: &Arc<Watched>) -> CommandHandler<Counter> {
-    CommandHandler::new(Arc::clone(store) as Arc<dyn EventStore>, Arc::new(MemoryOutcomes::new()))
+    let store: Arc<dyn EventStore> = store.clone();
+    CommandHandler::new(store, Arc::new(MemoryOutcomes::new()))
 }
 
 fn add(by: u64) -> CommandEnvelope<Add> {
@@ -155,7 +156,7 @@ fn add(by: u64) -> CommandEnvelope<Add> {
 }
 
 fn stream() -> StreamId {
-    StreamId::new("counter", "1").unwrap()
+    StreamId::new("counter", "1").expect("the name is valid")
 }
 
 #[tokio::test]
@@ -207,7 +208,7 @@ async fn a_commit_that_memory_forgot_is_found_in_the_store() {
     let store = Arc::new(Watched::default());
     let snapshots = Arc::new(MemorySnapshots::new());
     let every = NonZeroU64::new(10).unwrap();
-    let counters = handler(&store).with_snapshots(Arc::clone(&snapshots) as _, every);
+    let counters = handler(&store).with_snapshots(snapshots.clone(), every);
     let first = add(LIMIT / 2);
     let executed = counters.execute(&first).await.unwrap();
     for _ in 0..=RECENT_COMMANDS_MAX {
@@ -228,7 +229,7 @@ async fn a_snapshot_shortens_the_replay_and_changes_nothing() {
     let store = Arc::new(Watched::default());
     let snapshots = Arc::new(MemorySnapshots::new());
     let every = NonZeroU64::new(10).unwrap();
-    let counters = handler(&store).with_snapshots(Arc::clone(&snapshots) as _, every);
+    let counters = handler(&store).with_snapshots(snapshots.clone(), every);
     for by in 1..=25 {
         counters.execute(&add(by)).await.unwrap();
     }
