@@ -22,6 +22,12 @@ impl LawBroken {
         Self { what: what.into(), at: Location::caller(), source: None }
     }
 
+    /// A law broken in this way, for this cause.
+    #[track_caller]
+    pub fn caused(what: impl Into<String>, source: impl Into<BoxError>) -> Self {
+        Self { source: Some(source.into()), ..Self::new(what) }
+    }
+
     /// What was seen, followed by every cause, one a line.
     #[must_use]
     pub fn report(&self) -> String {
@@ -54,7 +60,7 @@ macro_rules! broken_by {
         $(impl From<$error> for LawBroken {
             #[track_caller]
             fn from(error: $error) -> Self {
-                Self { source: Some(error.into()), ..Self::new($what) }
+                Self::caused($what, error)
             }
         })*
     };
@@ -64,6 +70,8 @@ broken_by! {
     eventsource_core::StoreError => "a store failed where it must not",
     eventsource_core::BusError => "a bus failed where it must not",
     eventsource_core::CodecError => "an event cannot be decoded",
+    eventsource_core::ProjectionError => "a projection stopped where it must not",
+    eventsource_core::HandleError => "a projection did not do what it was asked",
     eventsource_core::StreamIdError => "a stream name is refused",
     serde_json::Error => "a body is not JSON",
     tokio::task::JoinError => "a task of the law panicked",

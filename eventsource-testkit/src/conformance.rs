@@ -236,3 +236,71 @@ macro_rules! bus_laws {
         ] }
     };
 }
+
+/// Runs every law of carrying out commands (13 and 14) as a test of its own.
+///
+/// Takes an async function that makes a fresh [`ExecuteFixture`](crate::ExecuteFixture).
+///
+/// ```
+/// use std::sync::Arc;
+/// use eventsource_core::memory::{MemoryEventStore, MemoryOutcomes, MemorySnapshots};
+/// use eventsource_testkit::ExecuteFixture;
+///
+/// async fn memory() -> ExecuteFixture {
+///     let (store, outcomes) = (Arc::new(MemoryEventStore::new()), Arc::new(MemoryOutcomes::new()));
+///     ExecuteFixture::new(store, outcomes, Arc::new(MemorySnapshots::new()))
+/// }
+///
+/// eventsource_testkit::execute_laws!(memory);
+/// ```
+#[macro_export]
+macro_rules! execute_laws {
+    ($fixture:expr) => {
+        $crate::execute_laws!(@ __law_tests, $fixture);
+    };
+    (@ $then:ident, $fixture:expr) => {
+        $crate::$then! { $fixture, execute, [
+            law_13_dropped_execution_can_be_repeated
+            law_13_redelivery_finds_a_commit_that_lies_far_back
+            law_13_redelivery_gives_the_first_outcome
+            law_13_redelivery_of_a_rejection_gives_the_rejection
+            law_13_snapshots_change_nothing
+            law_14_conflict_decides_again
+            law_14_conflicts_are_tried_again_so_often_only
+            law_14_racing_handlers_keep_the_rules
+            law_14_rejection_is_never_tried_again
+        ] }
+    };
+}
+
+/// Runs every law of projections (15 to 18) as a test of its own.
+///
+/// Takes an async function that makes a fresh [`ProjectionFixture`](crate::ProjectionFixture).
+///
+/// ```
+/// use std::sync::Arc;
+/// use eventsource_core::memory::{MemoryEventStore, MemoryViews};
+/// use eventsource_testkit::ProjectionFixture;
+///
+/// async fn memory() -> ProjectionFixture {
+///     ProjectionFixture::new(Arc::new(MemoryEventStore::new()), Arc::new(MemoryViews::new()))
+/// }
+///
+/// eventsource_testkit::projection_laws!(memory);
+/// ```
+#[macro_export]
+macro_rules! projection_laws {
+    ($fixture:expr) => {
+        $crate::projection_laws!(@ __law_tests, $fixture);
+    };
+    (@ $then:ident, $fixture:expr) => {
+        $crate::$then! { $fixture, projection, [
+            law_15_views_are_the_fold_after_crashes
+            law_15_views_are_the_fold_after_unknown_outcomes
+            law_15_views_are_the_fold_of_their_events
+            law_16_checkpoint_is_written_before_the_first_event
+            law_17_parked_event_blocks_only_its_own_stream
+            law_18_rebuild_survives_crashes_and_switches_when_it_has_caught_up
+        ] }
+    };
+}

@@ -5,7 +5,9 @@
 
 pub mod bus;
 pub mod event_store;
+pub mod execute;
 pub mod outcome_store;
+pub mod projection;
 pub mod snapshot_store;
 mod support;
 pub mod view_store;

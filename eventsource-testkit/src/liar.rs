@@ -11,5 +11,5 @@ mod views;
 
 pub use event_store::{LyingEventStore, StoreLie};
 pub use queue::{LyingQueue, QueueLie};
-pub use small::{LastOutcomeWins, LastSnapshotWins};
+pub use small::{ForgetfulOutcomes, LastOutcomeWins, LastSnapshotWins};
 pub use views::{LyingViews, ViewLie};

@@ -4,11 +4,14 @@ use std::{future::ready, num::NonZeroU32, sync::Arc, time::Duration};
 
 use eventsource_core::{
     EventStore, OutcomeStore, SnapshotStore,
-    memory::{DeadLetter, MemoryEventStore, MemoryQueueOptions, PAYLOAD_BYTES_MAX},
+    memory::{DeadLetter, MemoryEventStore, MemoryOutcomes, MemoryQueueOptions, MemorySnapshots, PAYLOAD_BYTES_MAX},
 };
 use eventsource_testkit::{
-    BusFixture, DeadLettered, Fixture, broken,
-    liar::{LastOutcomeWins, LastSnapshotWins, LyingEventStore, LyingQueue, LyingViews, QueueLie, StoreLie, ViewLie},
+    BusFixture, DeadLettered, ExecuteFixture, Fixture, ProjectionFixture, broken,
+    liar::{
+        ForgetfulOutcomes, LastOutcomeWins, LastSnapshotWins, LyingEventStore, LyingQueue, LyingViews, QueueLie,
+        StoreLie, ViewLie,
+    },
 };
 
 const IN_MEMORY: &str = "it lives in memory";
@@ -63,6 +66,30 @@ async fn last_snapshot_wins() -> Fixture<dyn SnapshotStore> {
 
 async fn last_outcome_wins() -> Fixture<dyn OutcomeStore> {
     Fixture::outcome_store(Arc::new(LastOutcomeWins::default())).cannot_reopen(IN_MEMORY)
+}
+
+/// Commands carried out over a store that lies.
+async fn execute_breaks(lie: StoreLie) -> Vec<&'static str> {
+    let liar = || {
+        let (store, outcomes) = (Arc::new(LyingEventStore::new(lie)), Arc::new(MemoryOutcomes::new()));
+        ready(ExecuteFixture::new(store, outcomes, Arc::new(MemorySnapshots::new())))
+    };
+    broken!(execute_laws, liar).await
+}
+
+/// Commands carried out over a store of outcomes that keeps none.
+async fn execute_without_outcomes() -> Vec<&'static str> {
+    let liar = || {
+        let (store, outcomes) = (Arc::new(MemoryEventStore::new()), Arc::new(ForgetfulOutcomes));
+        ready(ExecuteFixture::new(store, outcomes, Arc::new(MemorySnapshots::new())))
+    };
+    broken!(execute_laws, liar).await
+}
+
+/// Views folded into a store that lies.
+async fn projection_breaks(lie: ViewLie) -> Vec<&'static str> {
+    let liar = || ready(ProjectionFixture::new(Arc::new(MemoryEventStore::new()), Arc::new(LyingViews::new(lie))));
+    broken!(projection_laws, liar).await
 }
 
 macro_rules! liars {
@@ -173,5 +200,40 @@ liars! {
     ];
     queue_that_hides_lost_locks: queue_breaks(QueueLie::HidesLostLocks) => [
         "law_12_lost_lock_is_reported",
+    ];
+}
+
+/// Over a port that lies an engine breaks at least these laws; which others depends on where a race
+/// or a crash happens to fall.
+macro_rules! liars_under_an_engine {
+    ($($name:ident: $broken:expr => [$($law:literal),* $(,)?];)*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread")]
+            async fn $name() {
+                let broken = $broken.await;
+                for law in [$($law),*] {
+                    assert!(broken.contains(&law), "{law} is not among {broken:?}");
+                }
+            }
+        )*
+    };
+}
+
+liars_under_an_engine! {
+    commands_over_a_store_that_ignores_versions: execute_breaks(StoreLie::IgnoresVersions) => [
+        "law_14_conflict_decides_again",
+        "law_14_conflicts_are_tried_again_so_often_only",
+    ];
+    commands_without_outcomes: execute_without_outcomes() => [
+        "law_13_redelivery_finds_a_commit_that_lies_far_back",
+        "law_13_redelivery_gives_the_first_outcome",
+        "law_13_redelivery_of_a_rejection_gives_the_rejection",
+        "law_14_rejection_is_never_tried_again",
+    ];
+    projections_with_the_checkpoint_first: projection_breaks(ViewLie::CheckpointFirst) => [
+        "law_15_views_are_the_fold_after_crashes",
+    ];
+    projections_with_the_checkpoint_last: projection_breaks(ViewLie::CheckpointLast) => [
+        "law_15_views_are_the_fold_after_crashes",
     ];
 }

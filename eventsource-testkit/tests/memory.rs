@@ -78,3 +78,30 @@ mod bus {
 
     bus_laws!(fixture);
 }
+
+mod execute {
+    use std::sync::Arc;
+
+    use eventsource_core::memory::{MemoryEventStore, MemoryOutcomes, MemorySnapshots};
+    use eventsource_testkit::{ExecuteFixture, execute_laws};
+
+    async fn fixture() -> ExecuteFixture {
+        let (store, outcomes) = (Arc::new(MemoryEventStore::new()), Arc::new(MemoryOutcomes::new()));
+        ExecuteFixture::new(store, outcomes, Arc::new(MemorySnapshots::new()))
+    }
+
+    execute_laws!(fixture);
+}
+
+mod projection {
+    use std::sync::Arc;
+
+    use eventsource_core::memory::{MemoryEventStore, MemoryViews};
+    use eventsource_testkit::{ProjectionFixture, projection_laws};
+
+    async fn fixture() -> ProjectionFixture {
+        ProjectionFixture::new(Arc::new(MemoryEventStore::new()), Arc::new(MemoryViews::new()))
+    }
+
+    projection_laws!(fixture);
+}

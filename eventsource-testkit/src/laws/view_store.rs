@@ -1,4 +1,4 @@
-//! Laws 15 to 18 at the port: what a [`ViewStore`](eventsource_core::ViewStore) promises.
+//! Laws 15 to 18 at the port: what a [`ViewStore`] promises.
 
 mod atomic;
 mod changed;

@@ -1,4 +1,4 @@
-//! Stores of snapshots and outcomes where the last one wins.
+//! Stores of snapshots and outcomes that keep the wrong one, or none.
 
 use std::{
     collections::HashMap,
@@ -42,6 +42,21 @@ impl OutcomeStore for LastOutcomeWins {
 
     async fn record(&self, command: CommandId, outcome: Outcome) -> Result<Outcome, StoreError> {
         self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).insert(command, outcome.clone());
+        Ok(outcome)
+    }
+}
+
+/// An outcome store that keeps nothing, so that a rejected command is decided on again. Law 13.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ForgetfulOutcomes;
+
+#[async_trait]
+impl OutcomeStore for ForgetfulOutcomes {
+    async fn find(&self, _: CommandId) -> Result<Option<Outcome>, StoreError> {
+        Ok(None)
+    }
+
+    async fn record(&self, _: CommandId, outcome: Outcome) -> Result<Outcome, StoreError> {
         Ok(outcome)
     }
 }
