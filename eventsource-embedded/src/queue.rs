@@ -1,6 +1,7 @@
 //! Named queues and the outcomes of commands in one SQLite file, durable when acknowledged.
 
 mod dead;
+mod entry;
 mod lock;
 mod options;
 mod receiver;

@@ -1,4 +1,5 @@
 //! What an embedded queue does beyond the laws of every bus.
+#![expect(clippy::unwrap_used, reason = "this is a test program, its helpers are tests too")]
 
 mod sqlite_support;
 

@@ -2,6 +2,7 @@
 //!
 //! The test starts itself as a child that sends, receives and says what was acknowledged;
 //! `KILL_ROUNDS` sets how often (20 unless set), `KILL_SEED` the seed, which is printed.
+#![expect(clippy::unwrap_used, reason = "this is a test program, its helpers are tests too")]
 
 mod sqlite_support;
 

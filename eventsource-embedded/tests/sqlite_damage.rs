@@ -1,6 +1,7 @@
 //! Bits flip and files are cut at random places: each is found and named, or harms nothing.
 //!
 //! `DAMAGE_ROUNDS` sets the number of places, `DAMAGE_SEED` repeats a run.
+#![expect(clippy::unwrap_used, reason = "this is a test program, its helpers are tests too")]
 
 mod sqlite_support;
 
@@ -342,7 +343,7 @@ async fn read_views(db: &ViewDb, crashed: bool, what: &str) -> Result<Read, Stor
     let checkpoint = views.checkpoint(&projection).await?.expect("the projection had begun");
     let last = u64::from(ITEMS) * if crashed { 2 } else { 1 };
     let at = Position::value_of(checkpoint.position);
-    assert!(at <= last && at >= u64::from(ITEMS) && at % 10 == 0, "{what}: checkpoint {at}");
+    assert!(at <= last && at >= u64::from(ITEMS) && at.is_multiple_of(10), "{what}: checkpoint {at}");
     let generation = |number: u32| u64::from(u64::from(ITEMS) + u64::from(number) < at);
     let right: Vec<_> = (0..ITEMS).map(|number| view(number, generation(number))).collect();
     let keys: Vec<_> = right.iter().map(|view| view.key.clone()).collect();

@@ -1,4 +1,5 @@
 //! The laws of queues, outcomes, views and snapshots, on files.
+#![expect(clippy::unwrap_used, reason = "this is a test program, its helpers are tests too")]
 
 use std::{
     num::NonZeroU32,
@@ -31,9 +32,9 @@ mod views {
 
     async fn files() -> Fixture<dyn ViewStore> {
         let (folder, path) = folder("views.db");
-        let open = |path: &Path| Arc::new(view_db(path).views());
+        let open = |path: &Path| -> Arc<dyn ViewStore> { Arc::new(view_db(path).views()) };
         Fixture::view_store(open(&path))
-            .reopens(move || std::future::ready(open(&path) as Arc<dyn ViewStore>))
+            .reopens(move || std::future::ready(open(&path)))
             .keeping(folder)
     }
 
@@ -45,9 +46,9 @@ mod snapshots {
 
     async fn files() -> Fixture<dyn SnapshotStore> {
         let (folder, path) = folder("views.db");
-        let open = |path: &Path| Arc::new(view_db(path).snapshots());
+        let open = |path: &Path| -> Arc<dyn SnapshotStore> { Arc::new(view_db(path).snapshots()) };
         Fixture::snapshot_store(open(&path))
-            .reopens(move || std::future::ready(open(&path) as Arc<dyn SnapshotStore>))
+            .reopens(move || std::future::ready(open(&path)))
             .keeping(folder)
     }
 
@@ -59,9 +60,9 @@ mod outcomes {
 
     async fn files() -> Fixture<dyn OutcomeStore> {
         let (folder, path) = folder("queue.db");
-        let open = |path: &Path| Arc::new(queue_db(path).outcomes());
+        let open = |path: &Path| -> Arc<dyn OutcomeStore> { Arc::new(queue_db(path).outcomes()) };
         Fixture::outcome_store(open(&path))
-            .reopens(move || std::future::ready(open(&path) as Arc<dyn OutcomeStore>))
+            .reopens(move || std::future::ready(open(&path)))
             .keeping(folder)
     }
 

@@ -1,4 +1,5 @@
 //! What embedded views do beyond the laws of every view store.
+#![expect(clippy::unwrap_used, reason = "this is a test program, its helpers are tests too")]
 
 use std::{num::NonZeroU32, path::PathBuf, sync::Arc};
 

@@ -13,8 +13,8 @@ use super::{
     wal,
 };
 
-/// Frames in the log that are worth moving: 8 MiB.
-const FRAMES_MAX: i32 = 2_048;
+/// Frames in the log that are worth moving: 32 MiB.
+const FRAMES_MAX: i32 = 8_192;
 
 /// Keeps a file's page sums true, and the mark of its log.
 ///

@@ -13,6 +13,10 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Statements that a connection keeps ready.
 const STATEMENTS_MAX: usize = 128;
 
+/// 32 MiB, so that a large transaction stays in memory until it is committed; 8 MiB a reader.
+const WRITER_CACHE: &str = "PRAGMA cache_size=-32768";
+const READER_CACHE: &str = "PRAGMA cache_size=-8192";
+
 /// What a commit waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Synchronous {
@@ -36,6 +40,7 @@ pub(super) fn writer(path: &Path, kind: &Kind) -> Result<Connection, Fault> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     configure(&connection)?;
+    connection.execute_batch(WRITER_CACHE)?;
     let application_id: i32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
     let objects: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     if objects == 0 && application_id == 0 {
@@ -58,6 +63,7 @@ pub(super) fn reader(path: &Path) -> Result<Connection, Fault> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     configure(&connection)?;
+    connection.execute_batch(READER_CACHE)?;
     connection.execute_batch("PRAGMA query_only=ON")?;
     Ok(connection)
 }
@@ -74,7 +80,6 @@ fn configure(connection: &Connection) -> Result<(), Fault> {
          PRAGMA cell_size_check=ON;
          PRAGMA mmap_size=0;
          PRAGMA temp_store=MEMORY;
-         PRAGMA cache_size=-8192;
          PRAGMA wal_autocheckpoint=0;",
     )?;
     Ok(())

@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use super::{
     Shared,
+    entry::Entry,
     row::{self, COLUMNS, NewRow, SEALED},
-    state::Entry,
 };
 use crate::db::{Fault, Findings, nanos, seal, time};
 

@@ -8,8 +8,9 @@ use rusqlite::Connection;
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
 use super::{
-    Shared, dead, row,
-    state::{Entry, Token},
+    Shared, dead,
+    entry::{Entry, Token},
+    row,
 };
 use crate::db::{Db, Fault, bus_error, nanos};
 

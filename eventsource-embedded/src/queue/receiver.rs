@@ -17,9 +17,9 @@ use tokio::{
 
 use super::{
     Shared, dead,
+    entry::{Claim, Token},
     lock::QueueLock,
     row,
-    state::{Claim, Token},
 };
 use crate::db::{Db, Fault, bus_error, nanos};
 

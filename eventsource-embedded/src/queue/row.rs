@@ -6,7 +6,7 @@ use eventsource_core::Message;
 use rusqlite::{Connection, OptionalExtension, Row, types::ValueRef};
 use uuid::Uuid;
 
-use super::state::{Entry, State};
+use super::{entry::Entry, state::State};
 use crate::db::{Fault, Findings, check, execute_sealed, seal, time};
 
 /// `message` holds what waits, `dead_letter` what was given up on, `settled` ids not to take again.

@@ -16,9 +16,9 @@ use uuid::Uuid;
 use super::{
     Shared,
     dead::{self, DeadLetter},
+    entry::{Entry, Now},
     receiver,
     row::{self, NewRow},
-    state::{Entry, Now},
 };
 use crate::db::{Db, Fault, bus_error, nanos, nanos_of, time};
 

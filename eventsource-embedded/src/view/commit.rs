@@ -69,7 +69,7 @@ impl ViewRow {
         counter(view.version.map(Version::value))?;
         counter(view.position.map(Position::value))?;
         let fields = match &view.body {
-            None => vec![Field::Absent; layout.fields.len()],
+            None => vec![Field::Removed; layout.fields.len()],
             Some(body) => std::str::from_utf8(body)
                 .map_err(|error| error.to_string())
                 .and_then(|body| field::extract(&layout.fields, body).map_err(|error| error.to_string()))
@@ -86,8 +86,29 @@ impl ViewRow {
         values.push(counter(position.map(Position::value)).map_err(Fault::invalid)?);
         values.push(body.as_deref().map_or(ValueRef::Null, ValueRef::Text));
         values.extend(self.fields.iter().flat_map(|field| [ValueRef::Integer(field.kind()), field.value()]));
-        execute_sealed(connection, &layout.upsert, &layout.table, &values)?;
+        match self.changed_fields(connection, layout)? {
+            None => execute_sealed(connection, &layout.insert, &layout.table, &values)?,
+            Some(changed) => execute_sealed(connection, &layout.update(&changed), &layout.table, &values)?,
+        };
         Ok(())
+    }
+
+    /// Which fields of the row that is there are not the new ones; `None` when there is no row.
+    ///
+    /// SQLite writes an index anew for every column that an update names, changed or not.
+    fn changed_fields(&self, connection: &Connection, layout: &Layout) -> Result<Option<Vec<usize>>, Fault> {
+        let mut statement = connection.prepare_cached(&layout.indexed)?;
+        let mut rows = statement.query([&self.view.key])?;
+        let Some(row) = rows.next()? else { return Ok(None) };
+        let mut changed = Vec::new();
+        for (at, field) in self.fields.iter().enumerate() {
+            let same = row.get_ref(1 + 2 * at)? == ValueRef::Integer(field.kind())
+                && row.get_ref(2 + 2 * at)? == field.value();
+            if !same {
+                changed.push(at);
+            }
+        }
+        Ok(Some(changed))
     }
 }
 

@@ -12,6 +12,8 @@ use serde_json::Value;
 /// What a field sorts by: its kind first, then its value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) enum Field {
+    /// Of a removed view: such rows stay out of every query.
+    Removed,
     Absent,
     Truth(bool),
     Whole(i64),
@@ -39,6 +41,7 @@ impl Field {
 
     pub(super) const fn kind(&self) -> i64 {
         match self {
+            Self::Removed => -1,
             Self::Absent => 0,
             Self::Truth(_) => 1,
             Self::Whole(_) | Self::Real(_) => 2,
@@ -49,7 +52,7 @@ impl Field {
     /// What [`to_value`](Self::to_value) gives, borrowed. Never NULL, so that pairs of kind and value compare.
     pub(super) fn value(&self) -> ValueRef<'_> {
         match self {
-            Self::Absent => ValueRef::Integer(0),
+            Self::Removed | Self::Absent => ValueRef::Integer(0),
             Self::Truth(truth) => ValueRef::Integer((*truth).into()),
             Self::Whole(whole) => ValueRef::Integer(*whole),
             Self::Real(bits) => ValueRef::Real(f64::from_bits(*bits)),
@@ -59,7 +62,7 @@ impl Field {
 
     pub(super) fn to_value(&self) -> SqlValue {
         match self {
-            Self::Absent => SqlValue::Integer(0),
+            Self::Removed | Self::Absent => SqlValue::Integer(0),
             Self::Truth(truth) => SqlValue::Integer((*truth).into()),
             Self::Whole(whole) => SqlValue::Integer(*whole),
             Self::Real(bits) => SqlValue::Real(f64::from_bits(*bits)),
@@ -70,6 +73,7 @@ impl Field {
     /// The field in the columns of a row.
     pub(super) fn from_columns(kind: i64, value: ValueRef<'_>) -> Option<Self> {
         match (kind, value) {
+            (-1, _) => Some(Self::Removed),
             (0, _) => Some(Self::Absent),
             (1, ValueRef::Integer(truth)) => Some(Self::Truth(truth != 0)),
             (2, ValueRef::Integer(whole)) => Some(Self::Whole(whole)),

@@ -13,21 +13,33 @@ use super::{
 };
 use crate::db::Fault;
 
-/// A query that has been looked over and put into SQL.
+/// A query that has been looked over, as conditions.
 pub(super) struct Find {
     projection: ProjectionId,
     layout: Arc<Layout>,
     order: Order,
     limit: u32,
-    filter: Clause,
-    after: Option<Clause>,
+    conditions: Vec<Condition>,
+    /// Whether a field equals a text, so that an index may name the few that match.
+    selective: bool,
+    after: Option<Condition>,
 }
 
-/// A condition and its parameters, in their order.
-#[derive(Default)]
-struct Clause {
+/// A condition in SQL and its parameters, in their order.
+struct Condition {
     sql: String,
     parameters: Vec<Value>,
+    /// Whether an index of a field could answer it.
+    indexed: bool,
+}
+
+/// Which index a page is read by.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Path {
+    /// All that match are looked up and sorted: for few matches.
+    Filter,
+    /// All views are walked in order until the page is full: for many matches.
+    Order,
 }
 
 /// By a field or none, then by key, all in one direction.
@@ -50,13 +62,13 @@ impl Find {
             let at = layout.fields.iter().position(|known| known == field);
             at.ok_or_else(|| not_indexed(projection, field, &layout.fields))
         };
-        let mut filter = Clause { sql: "body IS NOT NULL".to_owned(), ..Clause::default() };
+        let mut conditions = Vec::new();
         for (field, text) in &query.equal {
-            filter.and_equal(column(field)?, field, text);
+            conditions.push(equal(column(field)?, field, text));
         }
         if let Some(Search { fields, text }) = &query.search {
             let columns = fields.iter().map(|field| Ok((column(field)?, field.as_ref())));
-            filter.and_contains(&columns.collect::<Result<Vec<_>, StoreError>>()?, text);
+            conditions.push(contains(&columns.collect::<Result<Vec<_>, StoreError>>()?, text));
         }
         let order = match &query.order {
             Some((field, direction)) => {
@@ -65,8 +77,10 @@ impl Find {
             None => Order { field: None, direction: Direction::Forward },
         };
         let after = query.after.as_deref().map(|cursor| order.after(projection, cursor)).transpose()?;
+        conditions.push(alive(query, layout));
+        let selective = !query.equal.is_empty();
         let (projection, layout) = (projection.clone(), Arc::clone(layout));
-        Ok(Self { projection, layout, order, limit: query.limit.min(PAGE_MAX), filter, after })
+        Ok(Self { projection, layout, order, limit: query.limit.min(PAGE_MAX), conditions, selective, after })
     }
 
     /// The page and the total, both of one moment.
@@ -76,19 +90,16 @@ impl Find {
             let projection = &self.projection;
             return Err(Fault::invalid(format!("projection {projection} was removed or indexed anew meanwhile")));
         }
-        let Self { layout, order, filter, after, .. } = &self;
-        let Layout { table, columns, .. } = layout.as_ref();
-        let sql = format!("SELECT count(*) FROM {table} WHERE {}", filter.sql);
+        let Layout { table, columns, .. } = self.layout.as_ref();
+        let (filter, parameters) = self.filter(Path::Filter, None);
+        let sql = format!("SELECT count(*) FROM {table} WHERE {filter}");
         let total: i64 =
-            transaction.prepare_cached(&sql)?.query_row(params_from_iter(&filter.parameters), |row| row.get(0))?;
-        let (and_after, after_parameters) = match after {
-            Some(after) => (format!(" AND {}", after.sql), after.parameters.as_slice()),
-            None => (String::new(), [].as_slice()),
-        };
-        let sql =
-            format!("SELECT {columns} FROM {table} WHERE {}{and_after} ORDER BY {} LIMIT ?", filter.sql, order.sql());
-        let one_more: Value = (i64::from(self.limit) + 1).into();
-        let parameters = filter.parameters.iter().chain(after_parameters).chain([&one_more]);
+            transaction.prepare_cached(&sql)?.query_row(params_from_iter(&parameters), |row| row.get(0))?;
+        let path = self.path(&transaction, total)?;
+        let (filter, mut parameters) = self.filter(path, self.after.as_ref());
+        let order = self.order.sql(path);
+        let sql = format!("SELECT {columns} FROM {table} WHERE {filter} ORDER BY {order} LIMIT ?");
+        parameters.push((i64::from(self.limit) + 1).into());
         let mut statement = transaction.prepare_cached(&sql)?;
         let mut rows = statement.query(params_from_iter(parameters))?;
         let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
@@ -101,6 +112,32 @@ impl Find {
             page.views.push(self.found(row)?);
         }
         Ok(page)
+    }
+
+    /// All conditions in one, kept away from the indexes that the path does not go by.
+    fn filter(&self, path: Path, after: Option<&Condition>) -> (String, Vec<Value>) {
+        let (mut all, mut parameters) = (Vec::new(), Vec::new());
+        for condition in self.conditions.iter().chain(after) {
+            // A unary plus is SQLite's way of saying: not by an index.
+            let plus = if path == Path::Order && condition.indexed { "+" } else { "" };
+            all.push(format!("{plus}{}", condition.sql));
+            parameters.extend(condition.parameters.iter().cloned());
+        }
+        (all.join(" AND "), parameters)
+    }
+
+    /// The path that looks at fewer views, if matches are spread evenly over the order.
+    fn path(&self, connection: &Connection, total: i64) -> Result<Path, Fault> {
+        match (self.selective, &self.order.field) {
+            (false, _) => return Ok(Path::Order),
+            // An index of a field goes on in the order of keys.
+            (true, None) => return Ok(Path::Filter),
+            (true, Some(_)) => {}
+        }
+        let sql = format!("SELECT ifnull(max(number), 0) FROM {}", self.layout.table);
+        let all: i64 = connection.prepare_cached(&sql)?.query_row([], |row| row.get(0))?;
+        let walked = i128::from(self.limit + 1) * i128::from(all);
+        Ok(if i128::from(total) * i128::from(total) > walked { Path::Order } else { Path::Filter })
     }
 
     fn found(&self, row: &Row<'_>) -> Result<FoundView, Fault> {
@@ -116,39 +153,50 @@ impl Find {
     }
 }
 
-impl Clause {
-    fn and_equal(&mut self, at: usize, field: &str, text: &str) {
-        let mut either = format!("(kind_{at} = {} AND field_{at} = ?)", Field::KIND_TEXT);
-        self.parameters.push(Value::Text(text.to_owned()));
-        if let Some(named) = Field::named_by(text) {
-            either = format!("({either} OR (kind_{at} = {} AND field_{at} = ?", named.kind());
-            self.parameters.push(named.to_value());
-            // 5 and 5.0 are equal to SQLite and two texts to a filter.
-            if let Field::Real(_) = named {
-                either.push_str(" AND body -> ? = ?))");
-                self.parameters.extend([path(field), Value::Text(text.to_owned())]);
-            } else {
-                either = format!("{either} AND typeof(field_{at}) = 'integer'))");
-            }
+/// A field that equals a text.
+fn equal(at: usize, field: &str, text: &str) -> Condition {
+    let mut sql = format!("(kind_{at} = {} AND field_{at} = ?)", Field::KIND_TEXT);
+    let mut parameters = vec![Value::Text(text.to_owned())];
+    if let Some(named) = Field::named_by(text) {
+        sql = format!("({sql} OR (kind_{at} = {} AND field_{at} = ?", named.kind());
+        parameters.push(named.to_value());
+        // 5 and 5.0 are equal to SQLite and two texts to a filter.
+        if let Field::Real(_) = named {
+            sql.push_str(" AND body -> ? = ?))");
+            parameters.extend([path(field), Value::Text(text.to_owned())]);
+        } else {
+            sql = format!("{sql} AND typeof(field_{at}) = 'integer'))");
         }
-        self.sql = format!("{} AND {either}", self.sql);
     }
+    Condition { sql, parameters, indexed: true }
+}
 
-    fn and_contains(&mut self, columns: &[(usize, &str)], text: &str) {
-        let wanted = || Value::Text(text.to_ascii_lowercase());
-        let mut either = "instr(lower(key), ?) > 0".to_owned();
-        self.parameters.push(wanted());
-        for (at, field) in columns {
-            // SQLite writes 1e300 as 1.0e+300: such a number's text is taken from the view itself.
-            let shown = format!(
-                "CASE WHEN kind_{at} = 0 THEN NULL WHEN kind_{at} = 1 THEN iif(field_{at}, 'true', 'false')
-                 WHEN typeof(field_{at}) = 'real' THEN lower(body -> ?) ELSE lower(field_{at}) END"
-            );
-            either = format!("{either} OR instr({shown}, ?) > 0");
-            self.parameters.extend([path(field), wanted()]);
-        }
-        self.sql = format!("{} AND ({either})", self.sql);
+/// The key or one of these fields contains a text.
+fn contains(columns: &[(usize, &str)], text: &str) -> Condition {
+    let wanted = || Value::Text(text.to_ascii_lowercase());
+    let (mut sql, mut parameters) = ("instr(lower(key), ?) > 0".to_owned(), vec![wanted()]);
+    for (at, field) in columns {
+        // SQLite writes 1e300 as 1.0e+300: such a number's text is taken from the view itself.
+        let shown = format!(
+            "CASE WHEN kind_{at} <= 0 THEN NULL WHEN kind_{at} = 1 THEN iif(field_{at}, 'true', 'false')
+             WHEN typeof(field_{at}) = 'real' THEN lower(body -> ?) ELSE lower(field_{at}) END"
+        );
+        sql = format!("{sql} OR instr({shown}, ?) > 0");
+        parameters.extend([path(field), wanted()]);
     }
+    Condition { sql: format!("({sql})"), parameters, indexed: false }
+}
+
+/// The view was not removed: said by a field that the query names, so that its index knows.
+fn alive(query: &ViewQuery, layout: &Layout) -> Condition {
+    let named = named_fields(query).next();
+    let at = named.and_then(|field| layout.fields.iter().position(|known| known == field));
+    let sql = match at {
+        Some(at) => format!("kind_{at} >= 0"),
+        None if layout.fields.is_empty() => "body IS NOT NULL".to_owned(),
+        None => "kind_0 >= 0".to_owned(),
+    };
+    Condition { sql, parameters: Vec::new(), indexed: true }
 }
 
 /// Where a field is in a view, for SQLite's JSON.
@@ -157,10 +205,11 @@ fn path(field: &str) -> Value {
 }
 
 impl Order {
-    fn sql(&self) -> String {
+    fn sql(&self, path: Path) -> String {
         let down = if self.direction == Direction::Backward { " DESC" } else { "" };
+        let plus = if path == Path::Filter { "+" } else { "" };
         match &self.field {
-            Some((at, _)) => format!("kind_{at}{down}, field_{at}{down}, key{down}"),
+            Some((at, _)) => format!("{plus}kind_{at}{down}, {plus}field_{at}{down}, {plus}key{down}"),
             None => format!("key{down}"),
         }
     }
@@ -176,7 +225,7 @@ impl Order {
     }
 
     /// What comes after a cursor of this order.
-    fn after(&self, projection: &ProjectionId, text: &str) -> Result<Clause, StoreError> {
+    fn after(&self, projection: &ProjectionId, text: &str) -> Result<Condition, StoreError> {
         let cursor = Cursor::decode(text).filter(|cursor| {
             let Cursor { field, key, .. } = cursor.clone();
             *cursor == self.cursor(projection, field, &key)
@@ -187,11 +236,12 @@ impl Order {
         let beyond = if self.direction == Direction::Backward { "<" } else { ">" };
         let key = Value::Text(key);
         Ok(match self.field {
-            Some((at, _)) => Clause {
+            Some((at, _)) => Condition {
                 sql: format!("(kind_{at}, field_{at}, key) {beyond} (?, ?, ?)"),
                 parameters: vec![field.kind().into(), field.to_value(), key],
+                indexed: false,
             },
-            None => Clause { sql: format!("key {beyond} ?"), parameters: vec![key] },
+            None => Condition { sql: format!("key {beyond} ?"), parameters: vec![key], indexed: false },
         })
     }
 }

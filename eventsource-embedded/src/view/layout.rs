@@ -31,7 +31,9 @@ pub(super) struct Layout {
     pub(super) fields: Vec<String>,
     /// Every sealed column and the seal, as a list for SELECT.
     pub(super) columns: String,
-    pub(super) upsert: String,
+    pub(super) insert: String,
+    /// The number and the indexed fields of the row with key `?1`.
+    pub(super) indexed: String,
 }
 
 /// One row of `projection`.
@@ -79,15 +81,24 @@ impl Layout {
             .collect();
         let columns = names.join(", ");
         let values = (1..=names.len()).map(|at| format!("?{at}")).collect::<Vec<_>>().join(", ");
-        let updates = names[1..].iter().map(|name| format!("{name} = excluded.{name}")).collect::<Vec<_>>().join(", ");
-        let upsert =
-            format!("INSERT INTO {table}({columns}) VALUES({values}) ON CONFLICT(key) DO UPDATE SET {updates}");
-        Self { id, table, fields, columns, upsert }
+        let insert = format!("INSERT INTO {table}({columns}) VALUES({values})");
+        let indexed = (0..fields.len()).map(|at| format!(", kind_{at}, field_{at}")).collect::<String>();
+        let indexed = format!("SELECT number{indexed} FROM {table} WHERE key = ?1");
+        Self { id, table, fields, columns, insert, indexed }
     }
 
     /// How many columns of a view are sealed.
     pub(super) fn sealed(&self) -> usize {
         4 + 2 * self.fields.len()
+    }
+
+    /// An update of the row with key `?1` that leaves alone the fields that stay; its parameters are
+    /// those of `insert`.
+    pub(super) fn update(&self, changed: &[usize]) -> String {
+        let fields = changed.iter().map(|at| format!(", kind_{at} = ?{}, field_{at} = ?{}", 5 + 2 * at, 6 + 2 * at));
+        let fields: String = fields.collect();
+        let (table, seal) = (&self.table, self.sealed() + 1);
+        format!("UPDATE {table} SET version = ?2, position = ?3, body = ?4{fields}, seal = ?{seal} WHERE key = ?1")
     }
 
     pub(super) fn has_exactly(&self, fields: &[String]) -> bool {
@@ -102,9 +113,8 @@ impl Layout {
              CREATE INDEX {table}_changed ON {table}(position, key);"
         ))?;
         for at in 0..fields.len() {
-            connection.execute_batch(&format!(
-                "CREATE INDEX {table}_by_{at} ON {table}(kind_{at}, field_{at}, key) WHERE body IS NOT NULL"
-            ))?;
+            connection
+                .execute_batch(&format!("CREATE INDEX {table}_by_{at} ON {table}(kind_{at}, field_{at}, key)"))?;
         }
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! What the tests of the SQLite files share.
 
+use std::io::Write;
+
 use eventsource_core::{Message, Metadata};
 use uuid::Uuid;
 
@@ -24,6 +26,7 @@ pub(crate) fn number(variable: &str, usual: u64) -> u64 {
 /// A seed from the environment or the clock, printed so that a failure can be repeated.
 pub(crate) fn seed(variable: &str) -> u64 {
     let seed = number(variable, fastrand::u64(..));
-    println!("{variable}={seed}");
+    // Standard output, so that a failed test shows it.
+    writeln!(std::io::stdout(), "{variable}={seed}").expect("standard output takes a line");
     seed
 }
