@@ -348,7 +348,7 @@ impl<A: Aggregate> CommandHandler<A> {
             let appended = self.store.append(&stream, ExpectedVersion::at(loaded.version), new_events).await;
             loaded.in_doubt = !matches!(&appended, Ok(_) | Err(StoreError::Conflict { .. }));
             match appended {
-                Ok(appended) if appended.version == last => {
+                Ok(appended) if !appended.repeated && appended.version == last => {
                     for event in &events {
                         loaded.state.evolve(event);
                     }

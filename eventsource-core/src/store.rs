@@ -78,6 +78,9 @@ pub struct Appended {
     pub version: Version,
     /// Its place in the store, if the store has given one already.
     pub position: Option<Position>,
+    /// Whether the store knew these event ids: this is the result of an earlier append, whose events
+    /// may differ from those that were sent now.
+    pub repeated: bool,
 }
 
 /// Which events to read.

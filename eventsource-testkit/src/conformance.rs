@@ -261,9 +261,11 @@ macro_rules! execute_laws {
     (@ $then:ident, $fixture:expr) => {
         $crate::$then! { $fixture, execute, [
             law_13_dropped_execution_can_be_repeated
+            law_13_racing_deliveries_take_effect_once
             law_13_redelivery_finds_a_commit_that_lies_far_back
             law_13_redelivery_gives_the_first_outcome
             law_13_redelivery_of_a_rejection_gives_the_rejection
+            law_13_redelivery_to_another_handler_gives_the_first_outcome
             law_13_snapshots_change_nothing
             law_14_conflict_decides_again
             law_14_conflicts_are_tried_again_so_often_only

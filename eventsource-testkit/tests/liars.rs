@@ -224,6 +224,10 @@ liars_under_an_engine! {
         "law_14_conflict_decides_again",
         "law_14_conflicts_are_tried_again_so_often_only",
     ];
+    commands_over_a_store_that_forgets_ids: execute_breaks(StoreLie::ForgetsIds) => [
+        "law_13_racing_deliveries_take_effect_once",
+        "law_13_redelivery_to_another_handler_gives_the_first_outcome",
+    ];
     commands_without_outcomes: execute_without_outcomes() => [
         "law_13_redelivery_finds_a_commit_that_lies_far_back",
         "law_13_redelivery_gives_the_first_outcome",

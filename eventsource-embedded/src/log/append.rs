@@ -126,7 +126,7 @@ pub(crate) fn first_result_of(
         return Err(StoreError::invalid(format!("event id {id} was used before, for another batch in {other}")));
     }
     let version = Version::new(header.version_last());
-    Ok(version.map(|version| Appended { version, position: Position::new(header.position_last()) }))
+    Ok(version.map(|version| Appended { version, position: Position::new(header.position_last()), repeated: true }))
 }
 
 /// The error of a log that failed to write.

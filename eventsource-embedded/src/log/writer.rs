@@ -269,6 +269,7 @@ impl Writer {
         Appended {
             version: Version::new(last(version)).expect("versions begin at 1"),
             position: Position::new(last(position)),
+            repeated: false,
         }
     }
 

@@ -111,7 +111,7 @@ impl EventStore for LyingEventStore {
         match self.lie {
             StoreLie::TakesEmptyAppends if events.is_empty() => {
                 let version = self.last_version(stream).await?.unwrap_or(Version::FIRST);
-                return Ok(Appended { version, position: None });
+                return Ok(Appended { version, position: None, repeated: false });
             }
             StoreLie::ShowsHalfBatches if !known => return self.append_hiding(stream, expected, events, 1).await,
             StoreLie::IgnoresVersions => return self.store.append(stream, ExpectedVersion::Any, events).await,

@@ -36,6 +36,7 @@ pub async fn law_05_same_ids_return_the_first_result(fixture: Fixture<dyn EventS
         for expected in beliefs {
             let again = store.append(&stream, expected, batch.clone()).await?;
             ensure_eq!(again.version, first.version, "version of a repeated append, expecting {expected}");
+            ensure_eq!((first.repeated, again.repeated), (false, true), "which append is told as repeated");
             if first.position.is_some() {
                 ensure_eq!(again.position, first.position, "position of a repeated append, expecting {expected}");
             }
