@@ -57,6 +57,8 @@ pub(crate) struct Kind {
     pub(crate) schema: &'static [&'static str],
     /// What a commit waits for.
     pub(crate) synchronous: Synchronous,
+    /// Frames of the write-ahead log, a page each, that are worth moving into the file.
+    pub(crate) log_frames_max: u16,
     /// Checks every row of every table.
     pub(crate) verify: fn(&Connection, &mut Findings) -> Result<(), Fault>,
 }

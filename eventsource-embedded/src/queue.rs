@@ -43,6 +43,7 @@ const KIND: Kind = Kind {
     format: 1,
     schema: &[row::SCHEMA[0], row::SCHEMA[1], row::SCHEMA[2], outcome::SCHEMA[0]],
     synchronous: Synchronous::Full,
+    log_frames_max: 2_048,
     verify,
 };
 

@@ -37,6 +37,7 @@ const KIND: Kind = Kind {
     ],
     // The event log rebuilds what a power cut takes.
     synchronous: Synchronous::Normal,
+    log_frames_max: 8_192,
     verify,
 };
 

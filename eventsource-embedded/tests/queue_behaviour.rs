@@ -265,7 +265,7 @@ impl Clock for Hand {
 async fn order_holds_when_the_clock_goes_back() {
     let folder = TempDir::new().unwrap();
     let clock = Arc::new(Hand::default());
-    let with_clock = || QueueDbOptions::default().clock(Arc::clone(&clock) as Arc<dyn Clock>);
+    let with_clock = || QueueDbOptions::default().clock(clock.clone());
     let open = |path: &Path| QueueDb::open(&path.join("queue.db"), with_clock()).unwrap();
     {
         let db = open(folder.path());
@@ -289,7 +289,7 @@ async fn order_holds_when_the_clock_goes_back() {
 async fn a_delayed_message_joins_its_session_when_it_is_due_also_after_a_restart() {
     let folder = TempDir::new().unwrap();
     let clock = Arc::new(Hand::default());
-    let with_clock = || QueueDbOptions::default().clock(Arc::clone(&clock) as Arc<dyn Clock>);
+    let with_clock = || QueueDbOptions::default().clock(clock.clone());
     let open = |path: &Path| QueueDb::open(&path.join("queue.db"), with_clock()).unwrap();
     let delayed = Message { not_before: Some(UNIX_EPOCH + Duration::from_secs(100)), ..message("s", 1) };
     {
@@ -311,9 +311,7 @@ async fn a_delayed_message_joins_its_session_when_it_is_due_also_after_a_restart
 async fn old_outcomes_are_pruned_and_young_ones_stay() {
     let folder = TempDir::new().unwrap();
     let clock = Arc::new(Hand::default());
-    let options = QueueDbOptions::default()
-        .clock(Arc::clone(&clock) as Arc<dyn Clock>)
-        .outcome_retention(Duration::from_secs(100));
+    let options = QueueDbOptions::default().clock(clock.clone()).outcome_retention(Duration::from_secs(100));
     let db = QueueDb::open(&folder.path().join("queue.db"), options).unwrap();
     let outcomes = db.outcomes();
     let outcome = Outcome::Unchanged { stream: StreamId::new("lamp", "1").unwrap(), version: None };

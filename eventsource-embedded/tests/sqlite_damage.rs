@@ -21,7 +21,7 @@ use eventsource_core::{
 use eventsource_embedded::{EmbeddedQueue, QueueDb, QueueDbOptions, QueueOptions, ViewDb, ViewDbOptions};
 use fastrand::Rng;
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use sqlite_support::{message, number, seed};
+use sqlite_support::message;
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -43,7 +43,8 @@ enum Verdict {
 
 #[test]
 fn damage_is_named_or_harmless() {
-    let (rounds, seed) = (number("DAMAGE_ROUNDS", 200), seed("DAMAGE_SEED"));
+    let (rounds, seed) = (number("DAMAGE_ROUNDS", 200), number("DAMAGE_SEED", fastrand::u64(..)));
+    println!("DAMAGE_SEED={seed}");
     let mut random = Rng::with_seed(seed);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let originals = runtime.block_on(Originals::make());
@@ -136,7 +137,9 @@ impl Damaged {
 impl Damaged {
     fn damage(&self, random: &mut Rng) -> String {
         let mut bytes = fs::read(&self.file).unwrap();
-        let at = random.usize(..bytes.len());
+        // The log ends in room that was never used; damage there proves little.
+        let used = bytes.iter().rposition(|byte| *byte != 0).map_or(bytes.len(), |last| last + 1);
+        let at = random.usize(..used);
         let what = match random.u8(0..5) {
             0 => {
                 bytes.truncate(at);
@@ -376,4 +379,9 @@ async fn read_views(db: &ViewDb, crashed: bool, what: &str) -> Result<Read, Stor
         assert_eq!(db.snapshots().load(&right.stream, u64::MAX).await?, Some(right), "{what}: snapshot {number}");
     }
     Ok(if at == last { Read::Whole } else { Read::Earlier })
+}
+
+/// A number from the environment, for longer runs.
+fn number(variable: &str, usual: u64) -> u64 {
+    std::env::var(variable).map_or(usual, |text| text.parse().unwrap())
 }

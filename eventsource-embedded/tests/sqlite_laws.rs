@@ -33,9 +33,7 @@ mod views {
     async fn files() -> Fixture<dyn ViewStore> {
         let (folder, path) = folder("views.db");
         let open = |path: &Path| -> Arc<dyn ViewStore> { Arc::new(view_db(path).views()) };
-        Fixture::view_store(open(&path))
-            .reopens(move || std::future::ready(open(&path)))
-            .keeping(folder)
+        Fixture::view_store(open(&path)).reopens(move || std::future::ready(open(&path))).keeping(folder)
     }
 
     eventsource_testkit::view_store_laws!(files);
@@ -47,9 +45,7 @@ mod snapshots {
     async fn files() -> Fixture<dyn SnapshotStore> {
         let (folder, path) = folder("views.db");
         let open = |path: &Path| -> Arc<dyn SnapshotStore> { Arc::new(view_db(path).snapshots()) };
-        Fixture::snapshot_store(open(&path))
-            .reopens(move || std::future::ready(open(&path)))
-            .keeping(folder)
+        Fixture::snapshot_store(open(&path)).reopens(move || std::future::ready(open(&path))).keeping(folder)
     }
 
     eventsource_testkit::snapshot_store_laws!(files);
@@ -61,9 +57,7 @@ mod outcomes {
     async fn files() -> Fixture<dyn OutcomeStore> {
         let (folder, path) = folder("queue.db");
         let open = |path: &Path| -> Arc<dyn OutcomeStore> { Arc::new(queue_db(path).outcomes()) };
-        Fixture::outcome_store(open(&path))
-            .reopens(move || std::future::ready(open(&path)))
-            .keeping(folder)
+        Fixture::outcome_store(open(&path)).reopens(move || std::future::ready(open(&path))).keeping(folder)
     }
 
     eventsource_testkit::outcome_store_laws!(files);

@@ -1,6 +1,6 @@
 //! When the write-ahead log is moved into the file, and the page sums with it.
 
-use std::path::Path;
+use std::{fs::File, path::Path};
 
 use rusqlite::{Connection, wal::CheckpointMode};
 
@@ -13,9 +13,6 @@ use super::{
     wal,
 };
 
-/// Frames in the log that are worth moving: 32 MiB.
-const FRAMES_MAX: i32 = 8_192;
-
 /// Keeps a file's page sums true, and the mark of its log.
 ///
 /// A page's sum holds for every page that is not in the log. It is renewed after the log has been
@@ -24,6 +21,11 @@ const FRAMES_MAX: i32 = 8_192;
 #[derive(Debug)]
 pub(super) struct Checkpoints {
     sums: Sums,
+    /// Open as long as SQLite's connections: closing any handle on a file drops the process's locks
+    /// on it ("How To Corrupt An SQLite Database File", section 2.2).
+    file: File,
+    /// Frames in the log that are worth moving.
+    frames_max: i32,
     /// Only where commits are flushed is there something to mark.
     marker: Option<Marker>,
     /// Frames in the log that are not in the file yet.
@@ -33,8 +35,8 @@ pub(super) struct Checkpoints {
 }
 
 impl Checkpoints {
-    pub(super) fn new(sums: Sums, marker: Option<Marker>) -> Self {
-        Self { sums, marker, waiting: 0, enough: FRAMES_MAX }
+    pub(super) fn new(sums: Sums, file: File, frames_max: i32, marker: Option<Marker>) -> Self {
+        Self { sums, file, frames_max, marker, waiting: 0, enough: frames_max }
     }
 
     /// Notes that a transaction was committed; for the writer, before it answers.
@@ -53,9 +55,9 @@ impl Checkpoints {
             return Ok(());
         }
         // One that fails, or that a reader holds up, is not tried again at once.
-        self.enough = self.waiting.saturating_add(FRAMES_MAX);
+        self.enough = self.waiting.saturating_add(self.frames_max);
         if self.checkpoint(connection, path, CheckpointMode::PASSIVE)? == Moved::All {
-            (self.waiting, self.enough) = (0, FRAMES_MAX);
+            (self.waiting, self.enough) = (0, self.frames_max);
         }
         Ok(())
     }
@@ -110,7 +112,7 @@ impl Checkpoints {
         if let Err(fault) = self.checkpoint(connection, path, CheckpointMode::PASSIVE) {
             report.problems.push(fault.to_string());
         }
-        match wal::scan(&beside(path, "-wal")).and_then(|scan| Ok((scan, sums::of_file(path)?))) {
+        match wal::scan(&beside(path, "-wal")).and_then(|scan| Ok((scan, sums::of_file(&self.file)?))) {
             Ok((scan, (pages, partial))) => {
                 report.checked = pages.len();
                 report.problems.extend(mismatches(&self.sums, &scan, &pages, partial));

@@ -8,7 +8,7 @@
 use std::{
     collections::HashMap,
     fs::{self, File},
-    io::{self, Read, Write},
+    io::{self, Read, Seek, SeekFrom, Write},
     path::Path,
 };
 
@@ -85,12 +85,8 @@ impl Sums {
 }
 
 /// The checksum of each whole page of the file, and whether something less than a page follows.
-pub(super) fn of_file(path: &Path) -> io::Result<(Vec<u32>, bool)> {
-    let mut file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), false)),
-        Err(error) => return Err(error),
-    };
+pub(super) fn of_file(mut file: &File) -> io::Result<(Vec<u32>, bool)> {
+    file.seek(SeekFrom::Start(0))?;
     let mut sums = Vec::new();
     let mut buffer = vec![0; PAGE_BYTES * 64];
     loop {

@@ -1,6 +1,6 @@
 //! Opening with care: what the disk holds is checked before SQLite sees it.
 
-use std::path::Path;
+use std::{fs::File, io, path::Path};
 
 use rusqlite::{Connection, wal::CheckpointMode};
 
@@ -16,6 +16,9 @@ use super::{
     wal,
 };
 
+/// Room in the log for what is written until it is moved, beyond the frames that are worth it.
+const LOG_FRAMES_MORE: u32 = 512;
+
 /// Opens the writer's connection on a file whose every page is accounted for.
 ///
 /// The pages are compared with their sums, at the speed of the disk. Where they differ, or the sums
@@ -25,7 +28,13 @@ pub(super) fn open_verified(path: &Path, kind: &Kind) -> Result<(Connection, Che
     let sums_path = beside(path, "-sums");
     let known = Sums::load(&sums_path).map_err(Fault::unavailable)?;
     let scan = wal::scan(&beside(path, "-wal")).map_err(Fault::unavailable)?;
-    let (pages, partial) = sums::of_file(path).map_err(Fault::unavailable)?;
+    let file = match File::open(path) {
+        Ok(file) => Some(file),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(Fault::unavailable(error)),
+    };
+    let (pages, partial) =
+        file.as_ref().map(sums::of_file).transpose().map_err(Fault::unavailable)?.unwrap_or_default();
     let mut doubts = check_log(kind, &scan, known.as_ref())?;
     doubts.extend(check_mark(path, kind, &scan, known.as_ref())?);
     let fresh = pages.is_empty() && !partial && scan.frames == 0;
@@ -48,12 +57,18 @@ pub(super) fn open_verified(path: &Path, kind: &Kind) -> Result<(Connection, Che
             "checked row by row: nothing that is stored is damaged"
         );
     }
+    let file = file.map_or_else(|| File::open(path), Ok).map_err(Fault::unavailable)?;
     let flushed = kind.synchronous == Synchronous::Full;
+    if flushed {
+        let room = u32::from(kind.log_frames_max) + LOG_FRAMES_MORE;
+        wal::make_room(&beside(path, "-wal"), room).map_err(Fault::unavailable)?;
+    }
     let marker = flushed.then(|| Marker::new(path)).transpose().map_err(Fault::unavailable)?;
+    let checkpoints = |sums| Checkpoints::new(sums, file, kind.log_frames_max.into(), marker);
     let mut checkpoints = match known {
-        Some(known) if doubts.is_empty() => return Ok((connection, Checkpoints::new(known, marker))),
+        Some(known) if doubts.is_empty() => return Ok((connection, checkpoints(known))),
         // Pages in the log get their sum when it is moved into the file.
-        _ => Checkpoints::new(Sums { pages, ..Sums::default() }, marker),
+        _ => checkpoints(Sums { pages, ..Sums::default() }),
     };
     checkpoints.checkpoint(&connection, path, CheckpointMode::PASSIVE)?;
     checkpoints.committed(&connection)?;

@@ -7,13 +7,13 @@
 use std::{
     collections::HashMap,
     fs::File,
-    io::{self, BufReader, Read},
+    io::{self, BufReader, Read, Write},
     path::Path,
 };
 
 use crc32c::crc32c;
 
-use super::connect::PAGE_BYTES;
+use super::{connect::PAGE_BYTES, sums};
 
 const HEADER_BYTES: usize = 32;
 const FRAME_HEADER_BYTES: usize = 24;
@@ -60,6 +60,12 @@ pub(super) fn scan(path: &Path) -> io::Result<WalScan> {
     if !fill(&mut reader, &mut header)? {
         return Ok(WalScan::default());
     }
+    let mut frame = vec![0; FRAME_HEADER_BYTES + PAGE_BYTES];
+    let mut some = fill(&mut reader, &mut frame)?;
+    if header == [0; HEADER_BYTES] && frame.starts_with(&[0; FRAME_HEADER_BYTES]) {
+        // Room that was made and not used yet.
+        return Ok(WalScan::default());
+    }
     let big = match word(&header, 0) {
         MAGIC_LITTLE => false,
         MAGIC_BIG => true,
@@ -85,11 +91,11 @@ pub(super) fn scan(path: &Path) -> io::Result<WalScan> {
         // The header's frames are commits already made.
         scan.commit_seen = true;
     }
-    let mut frame = vec![0; FRAME_HEADER_BYTES + PAGE_BYTES];
     let mut number = 0;
-    while scan.scan.broken.is_none_or(|broken| !broken.proven) && fill(&mut reader, &mut frame)? {
+    while some && scan.scan.broken.is_none_or(|broken| !broken.proven) {
         number += 1;
         scan.frame(number, &frame);
+        some = fill(&mut reader, &mut frame)?;
     }
     Ok(scan.scan)
 }
@@ -146,6 +152,22 @@ impl Scanner {
             }
         }
     }
+}
+
+/// Makes the log at least this long, so that appending to it does not change its length: a flush
+/// that has to write down a new length takes several times as long.
+pub(super) fn make_room(path: &Path, frames: u32) -> io::Result<()> {
+    let bytes = (FRAME_HEADER_BYTES + PAGE_BYTES) * sums::index(frames) + HEADER_BYTES;
+    let mut file = File::options().append(true).create(true).open(path)?;
+    let length = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+    let zeros = vec![0; 1 << 18];
+    let mut missing = bytes.saturating_sub(length);
+    while missing > 0 {
+        let part = missing.min(zeros.len());
+        file.write_all(&zeros[..part])?;
+        missing -= part;
+    }
+    file.sync_all()
 }
 
 /// The checksum of the log: two sums over pairs of words.
