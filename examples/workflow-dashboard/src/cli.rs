@@ -43,6 +43,10 @@ pub enum Command {
     Simulate(SimulateArgs),
     /// Fold every stream again and compare it with its view. The server must not run.
     Verify(StoreArgs),
+    /// Read every byte of a store and check it. The server must not run.
+    Scrub(StoreArgs),
+    /// Write every event that is still whole to standard output, one JSON object a line.
+    Salvage(StoreArgs),
 }
 
 /// How to serve.

@@ -11,6 +11,7 @@ pub mod import;
 mod page;
 pub mod ports;
 pub mod projections;
+pub mod repair;
 pub mod roles;
 pub mod server;
 pub mod simulate;

@@ -16,6 +16,7 @@ use workflow_dashboard::{
     graphql::schema_text,
     import::{ImportTotals, LogSummary, Observer},
     ports::Ports,
+    repair::{salvage_store, scrub_store},
     server::{Server, ServerOptions},
     simulate::Simulation,
     telemetry::{metrics_handle, start_logging},
@@ -36,6 +37,8 @@ async fn main() -> ExitCode {
         Some(Command::Import(import_args)) => import(&import_args).await,
         Some(Command::Simulate(simulate_args)) => simulate(simulate_args).await,
         Some(Command::Verify(store_args)) => verify_store(store_args).await,
+        Some(Command::Scrub(store_args)) => scrub(store_args).await,
+        Some(Command::Salvage(store_args)) => salvage(&store_args),
     };
     done.unwrap_or_else(|error| {
         let line = with_causes(&*error);
@@ -134,10 +137,32 @@ async fn simulate(args: SimulateArgs) -> Result<ExitCode, AnyError> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn verify_store(args: StoreArgs) -> Result<ExitCode, AnyError> {
-    if !args.data_dir.is_dir() {
-        return Err(format!("{} is no folder", args.data_dir.display()).into());
+/// A mistyped folder is not made and found sound.
+fn must_exist(args: &StoreArgs) -> Result<(), AnyError> {
+    if args.data_dir.is_dir() { Ok(()) } else { Err(format!("{} is no folder", args.data_dir.display()).into()) }
+}
+
+async fn scrub(args: StoreArgs) -> Result<ExitCode, AnyError> {
+    must_exist(&args)?;
+    let scrubbed = scrub_store(&args.data_dir).await?;
+    for line in scrubbed.read.iter().chain(&scrubbed.damage) {
+        say(line)?;
     }
+    say(if scrubbed.damage.is_empty() { "no damage" } else { "damaged" })?;
+    Ok(if scrubbed.damage.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn salvage(args: &StoreArgs) -> Result<ExitCode, AnyError> {
+    must_exist(args)?;
+    let lost = salvage_store(&args.data_dir, io::BufWriter::new(io::stdout().lock()))?;
+    for line in &lost {
+        writeln!(io::stderr(), "{line}")?;
+    }
+    Ok(if lost.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn verify_store(args: StoreArgs) -> Result<ExitCode, AnyError> {
+    must_exist(&args)?;
     let ports = open(args.data_dir).await?;
     let verified = verify(&ports).await;
     ports.close().await?;

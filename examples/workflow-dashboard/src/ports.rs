@@ -1,6 +1,6 @@
 //! The ports that all roles share, on one machine.
 
-use std::{path::Path, sync::Arc};
+use std::{num::NonZeroU32, path::Path, sync::Arc, time::Duration};
 
 use eventsource_core::{
     EventStore, MessageReceiver, MessageSender, OutcomeStore, SnapshotStore, StoreError, ViewStore,
@@ -68,7 +68,7 @@ impl Ports {
     /// When another process uses the directory, or a file is damaged or cannot be opened.
     pub fn embedded(directory: &Path) -> Result<Self, PortsError> {
         let engine = Embedded::open(directory, EmbeddedOptions::default())?;
-        let commands = engine.queue(COMMANDS, QueueOptions::default())?;
+        let commands = engine.queue(COMMANDS, queue_options())?;
         Ok(Self {
             store_id: engine.events().store_id().to_string().into(),
             store: Arc::new(engine.events()),
@@ -91,4 +91,13 @@ impl Ports {
             None => Ok(()),
         }
     }
+}
+
+/// A full disk may take a person some time: commands wait for about 45 minutes before they become
+/// dead letters.
+fn queue_options() -> QueueOptions {
+    let mut options = QueueOptions::default();
+    options.attempts_max = NonZeroU32::new(100).expect("100 is not zero");
+    options.pause_max = Duration::from_secs(30);
+    options
 }

@@ -8,6 +8,8 @@ mod health;
 mod message;
 mod outcomes;
 mod projector;
+#[cfg(test)]
+mod tests;
 
 pub use api::ApiRole;
 pub use commands::{Commands, REUSED_CODE, Reached, SendError, Wait};

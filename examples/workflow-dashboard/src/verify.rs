@@ -35,7 +35,8 @@ pub struct Verified {
     pub completed_steps: u64,
     /// Views that were held against the fold of their events.
     pub views: u64,
-    /// Views that are right but older than their stream: the projector has not come so far yet.
+    /// Workflows whose view is right but behind its stream, or not there yet: the projector has not
+    /// come so far.
     pub trailing: u64,
     /// Streams that stand still at an event which could not be projected.
     pub parked: u64,
@@ -66,7 +67,7 @@ impl fmt::Display for Verified {
         writeln!(f, "{} workflows, {} completed steps", self.workflows, self.completed_steps)?;
         write!(f, "{} views equal the fold of their events", self.views)?;
         if self.trailing > 0 {
-            write!(f, ", {} of them are older than their stream and will catch up", self.trailing)?;
+            write!(f, "\n{} views are behind their stream, the projector will catch up", self.trailing)?;
         }
         if self.parked > 0 {
             write!(f, "\n{} streams are parked", self.parked)?;
@@ -89,21 +90,26 @@ pub async fn verify(ports: &Ports) -> Result<Verified, StoreError> {
     let mut verified = Verified::default();
     let streams = read_log(ports, &mut verified).await?;
     let projection = ProjectionId::of::<Workflows>();
+    let workflows: Vec<&StreamId> = streams.iter().filter(|stream| stream.category() == Workflow::CATEGORY).collect();
+    verified.workflows = u64::try_from(workflows.len()).unwrap_or(u64::MAX);
     match ports.views.serving(Workflows::NAME).await? {
-        None if streams.is_empty() => return Ok(verified),
-        // The projector has not made its first commit.
-        None => {}
+        None => {
+            // The projector has not made its first commit: there are no views to compare.
+            verified.trailing = verified.workflows;
+            return Ok(verified);
+        }
         Some(version) if version == projection.version => {}
-        Some(version) => verified.differs(format!("views of version {version} are served, not of {projection}")),
+        Some(version) => {
+            verified.differs(format!("views of version {version} are served, not of {projection}"));
+            return Ok(verified);
+        }
     }
-    ports.views.prepare(&projection, Workflows::INDEXES).await?;
     let checkpoint = ports.views.checkpoint(&projection).await?;
     let reached = checkpoint.and_then(|Checkpoint { position }| position);
     let parked = ports.views.parked(&projection, None, PARKED_MAX).await?;
     verified.parked = u64::try_from(parked.len()).unwrap_or(u64::MAX);
     let parked: BTreeMap<StreamId, Version> = parked.into_iter().map(|one| (one.stream, one.version)).collect();
 
-    let workflows: Vec<&StreamId> = streams.iter().filter(|stream| stream.category() == Workflow::CATEGORY).collect();
     let mut shown = 0;
     for some in workflows.chunks(VIEWS_TOGETHER) {
         let keys: Vec<String> = some.iter().map(|stream| stream.key().to_owned()).collect();
@@ -159,7 +165,6 @@ async fn compare(
     halt: Option<Version>,
     verified: &mut Verified,
 ) -> Result<Result<(), String>, StoreError> {
-    verified.workflows += 1;
     let stored_version = stored.as_ref().and_then(|view| view.version);
     let mut events = ports.store.read_stream(stream, None, Direction::Forward);
     let mut fold = Fold::default();

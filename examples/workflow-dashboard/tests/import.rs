@@ -141,7 +141,7 @@ async fn a_broken_log_sends_nothing() {
         (good.replacen(" value=\"b\"", " value=\"\"", 1).into_bytes(), "line 5: case without concept:name"),
         (good.replacen(" value=\"y\"", " value=\"\"", 1).into_bytes(), "line 6: event without concept:name"),
         (good.replacen("</trace>", "", 1).into_bytes(), "<trace> has no place inside <trace>"),
-        (good[..good.len() - 3].as_bytes().to_vec(), "broken.xes line"),
+        (good.as_bytes()[..good.len() - 3].to_vec(), "broken.xes line"),
     ] {
         std::fs::write(&file, content).unwrap();
         let error = import(&server, &file, CaseEnd::Open).await.unwrap_err();

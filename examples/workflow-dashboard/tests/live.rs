@@ -1,4 +1,5 @@
 //! What is pushed: every change, none twice, none that leads back.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail by panic too")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! The program itself: its command line, and its death in the middle of work.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail by panic too")]
 
 mod support;
 
@@ -117,6 +118,33 @@ fn killed_in_the_middle_it_goes_on_where_it_was() {
     assert!(verified.status.success(), "{said}");
     assert!(said.contains("18588 events in 1434 streams"), "{said}");
     assert!(said.contains("1434 workflows, 8577 completed steps"), "{said}");
+}
+
+#[test]
+fn damage_is_found_named_and_what_is_left_is_saved() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = Served::start(folder.path(), "127.0.0.1:0");
+    assert!(import(served.address).status().unwrap().success());
+    served.terminate();
+    let run = |what: &str| Command::new(PROGRAM).arg(what).arg("--data-dir").arg(folder.path()).output().unwrap();
+    let sound = run("scrub");
+    assert!(sound.status.success(), "{}", text(&sound));
+    assert!(text(&sound).contains("18588 events") && text(&sound).contains("no damage"), "{}", text(&sound));
+
+    let segment = folder.path().join("events/00000000000000000001.seg");
+    let mut bytes = std::fs::read(&segment).unwrap();
+    bytes[100_000] ^= 1;
+    std::fs::write(&segment, bytes).unwrap();
+    for what in ["scrub", "verify"] {
+        let found = run(what);
+        assert!(!found.status.success(), "{what} goes on over damage");
+        assert!(text(&found).contains("00000000000000000001.seg"), "{what}: {}", text(&found));
+    }
+    let saved = run("salvage");
+    let lines = String::from_utf8(saved.stdout).unwrap();
+    let events = lines.lines().filter(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()).count();
+    assert!((18_000..18_588).contains(&events), "{events} events were saved");
+    assert!(String::from_utf8_lossy(&saved.stderr).contains("bytes lost"));
 }
 
 #[test]

@@ -87,6 +87,12 @@ impl Commands {
         Self { queue, handler, hub, live }
     }
 
+    /// Where outcomes are heard first.
+    #[cfg(test)]
+    pub(super) const fn hub(&self) -> &OutcomeHub {
+        &self.hub
+    }
+
     /// What became of a command; `None` while it is not decided.
     ///
     /// # Errors

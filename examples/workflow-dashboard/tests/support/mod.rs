@@ -1,5 +1,5 @@
 //! A whole server in this process, and clients of it.
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part of this module")]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test binary uses its own part of this module")]
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
