@@ -4,76 +4,138 @@ type Exact<T extends { [key: string]: unknown }> = { [K in keyof T]: T[K] };
 /** Internal type. DO NOT USE DIRECTLY. */
 export type Incremental<T> = T | { [P in keyof T]?: P extends ' $fragmentName' | '__typename' ? T[P] : never };
 import type { TypedDocumentNode as DocumentNode } from '@graphql-typed-document-node/core';
-export type WorkflowStatus =
-  | 'RUNNING'
-  | 'COMPLETED'
-  | 'FAILED'
-  | 'CANCELLED';
+/** Call a workflow off. */
+export type CancelWorkflowInput = {
+  /** Which workflow. */
+  workflowId: string;
+  /** Why, for people; at most 4 KiB. */
+  reason: string;
+};
 
-export type StepStatus =
-  | 'RUNNING'
-  | 'COMPLETED'
-  | 'FAILED';
-
+/**
+ * How far a command must have come before its mutation answers.
+ *
+ * ```
+ * use async_graphql::InputType;
+ * use eventsource_graphql::CommandWait;
+ *
+ * assert_eq!(CommandWait::type_name(), "CommandWait");
+ * assert!(CommandWait::Dispatched < CommandWait::Visible);
+ * ```
+ */
 export type CommandWait =
+  /** The command is durably queued. */
   | 'DISPATCHED'
+  /** The command was carried out or refused. */
   | 'DECIDED'
+  /** The command was decided, and queries show its effect. */
   | 'VISIBLE';
 
-export type WorkflowOrder =
-  | 'UPDATED_DESC'
-  | 'UPDATED_ASC'
-  | 'STARTED_DESC'
-  | 'STARTED_ASC'
-  | 'ID_ASC'
-  | 'ID_DESC';
-
-export type WorkflowCommandInput =
-  {   startWorkflow: StartWorkflowInput; startStep?: never; completeStep?: never; failStep?: never; retryStep?: never; cancelWorkflow?: never; completeWorkflow?: never; }
-  |  { startWorkflow?: never;   startStep: StartStepInput; completeStep?: never; failStep?: never; retryStep?: never; cancelWorkflow?: never; completeWorkflow?: never; }
-  |  { startWorkflow?: never; startStep?: never;   completeStep: CompleteStepInput; failStep?: never; retryStep?: never; cancelWorkflow?: never; completeWorkflow?: never; }
-  |  { startWorkflow?: never; startStep?: never; completeStep?: never;   failStep: FailStepInput; retryStep?: never; cancelWorkflow?: never; completeWorkflow?: never; }
-  |  { startWorkflow?: never; startStep?: never; completeStep?: never; failStep?: never;   retryStep: RetryStepInput; cancelWorkflow?: never; completeWorkflow?: never; }
-  |  { startWorkflow?: never; startStep?: never; completeStep?: never; failStep?: never; retryStep?: never;   cancelWorkflow: CancelWorkflowInput; completeWorkflow?: never; }
-  |  { startWorkflow?: never; startStep?: never; completeStep?: never; failStep?: never; retryStep?: never; cancelWorkflow?: never;   completeWorkflow: CompleteWorkflowInput; };
-
-export type StartWorkflowInput = {
-  workflowId: string;
-  definition: string;
-  initiator: string;
-  initialParams?: import("../lib/text/json").Json | null | undefined;
-};
-
-export type StartStepInput = {
-  workflowId: string;
-  step: string;
-};
-
+/** Report that a step is done. */
 export type CompleteStepInput = {
+  /** Which workflow. */
   workflowId: string;
+  /** Which step. */
   step: string;
+  /** What came out of it, at most 256 KiB. */
   output?: import("../lib/text/json").Json | null | undefined;
 };
 
-export type FailStepInput = {
-  workflowId: string;
-  step: string;
-  reason: string;
-};
-
-export type RetryStepInput = {
-  workflowId: string;
-  step: string;
-};
-
-export type CancelWorkflowInput = {
-  workflowId: string;
-  reason: string;
-};
-
+/** End a workflow. */
 export type CompleteWorkflowInput = {
+  /** Which workflow. */
   workflowId: string;
 };
+
+/** Report that a step failed. */
+export type FailStepInput = {
+  /** Which workflow. */
+  workflowId: string;
+  /** Which step. */
+  step: string;
+  /** Why, for people; at most 4 KiB. */
+  reason: string;
+};
+
+/** Begin another attempt at a failed step. */
+export type RetryStepInput = {
+  /** Which workflow. */
+  workflowId: string;
+  /** Which step. */
+  step: string;
+};
+
+/** Begin a step. */
+export type StartStepInput = {
+  /** Which workflow. */
+  workflowId: string;
+  /** Which step, at most 200 characters. */
+  step: string;
+};
+
+/** Begin a workflow. */
+export type StartWorkflowInput = {
+  /** Its id: at most 200 bytes, none of them a control character. */
+  workflowId: string;
+  /** What kind of workflow it is. */
+  definition: string;
+  /** Who or what begins it. */
+  initiator: string;
+  /** What it begins with, at most 256 KiB. */
+  initialParams?: import("../lib/text/json").Json | null | undefined;
+};
+
+/** Where one occurrence of a step stands. */
+export type StepStatus =
+  /** Under way. */
+  | 'RUNNING'
+  /** Done. */
+  | 'COMPLETED'
+  /** Failed at its last attempt. */
+  | 'FAILED';
+
+/** An order to one workflow: exactly one of these. */
+export type WorkflowCommandInput =
+  {   /** Begin a workflow that does not exist yet. */
+  startWorkflow: StartWorkflowInput; startStep?: never; completeStep?: never; failStep?: never; retryStep?: never; cancelWorkflow?: never; completeWorkflow?: never; }
+  |  { startWorkflow?: never;   /** Begin a step, or its next occurrence. */
+  startStep: StartStepInput; completeStep?: never; failStep?: never; retryStep?: never; cancelWorkflow?: never; completeWorkflow?: never; }
+  |  { startWorkflow?: never; startStep?: never;   /** Report that the running occurrence of a step is done. */
+  completeStep: CompleteStepInput; failStep?: never; retryStep?: never; cancelWorkflow?: never; completeWorkflow?: never; }
+  |  { startWorkflow?: never; startStep?: never; completeStep?: never;   /** Report that the running occurrence of a step failed; the workflow has failed with it. */
+  failStep: FailStepInput; retryStep?: never; cancelWorkflow?: never; completeWorkflow?: never; }
+  |  { startWorkflow?: never; startStep?: never; completeStep?: never; failStep?: never;   /** Begin another attempt at a failed step. */
+  retryStep: RetryStepInput; cancelWorkflow?: never; completeWorkflow?: never; }
+  |  { startWorkflow?: never; startStep?: never; completeStep?: never; failStep?: never; retryStep?: never;   /** Call the workflow off for good. */
+  cancelWorkflow: CancelWorkflowInput; completeWorkflow?: never; }
+  |  { startWorkflow?: never; startStep?: never; completeStep?: never; failStep?: never; retryStep?: never; cancelWorkflow?: never;   /** End the workflow as it should end. */
+  completeWorkflow: CompleteWorkflowInput; };
+
+/** In which order workflows are listed. Ties are broken by id. */
+export type WorkflowOrder =
+  /** Latest change first. */
+  | 'UPDATED_DESC'
+  /** Latest change last. */
+  | 'UPDATED_ASC'
+  /** Latest start first. */
+  | 'STARTED_DESC'
+  /** Latest start last. */
+  | 'STARTED_ASC'
+  /** By id. */
+  | 'ID_ASC'
+  /** By id, backwards. */
+  | 'ID_DESC';
+
+/** Where a workflow stands. */
+export type WorkflowStatus =
+  /** Under way. */
+  | 'RUNNING'
+  /** Ended as it should; final. */
+  | 'COMPLETED'
+  /** A step failed and was not retried yet. */
+  | 'FAILED'
+  /** Called off; final. */
+  | 'CANCELLED';
 
 export type WorkflowSummaryFragment = { __typename: 'Workflow', workflowId: string, definition: string, initiator: string, status: WorkflowStatus, version: number, position: string, startedAt: string, updatedAt: string, endedAt: string | null, completedSteps: number };
 
