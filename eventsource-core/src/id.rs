@@ -36,19 +36,7 @@ impl StreamId {
     /// A category is 1 to 64 bytes of `a-z`, `0-9`, `-` and `_`; a key is 1 to 512 bytes of anything
     /// but control characters.
     pub fn new(category: &str, key: &str) -> Result<Self, StreamIdError> {
-        let reason = |reason| Err(StreamIdError { text: shown(category, key), reason });
-        let (1..=CATEGORY_BYTES_MAX, Ok(category_bytes)) = (category.len(), u16::try_from(category.len())) else {
-            return reason("a category has 1 to 64 bytes");
-        };
-        if !category.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_')) {
-            return reason("a category holds only a-z, 0-9, - and _");
-        }
-        if key.is_empty() || key.len() > KEY_BYTES_MAX {
-            return reason("a key has 1 to 512 bytes");
-        }
-        if key.chars().any(char::is_control) {
-            return reason("a key holds no control characters");
-        }
+        let category_bytes = check(category, key)?;
         let mut text = String::with_capacity(category.len() + 1 + key.len());
         text.push_str(category);
         text.push('/');
@@ -94,7 +82,7 @@ impl FromStr for StreamId {
         let Some((category, key)) = text.split_once('/') else {
             return Err(StreamIdError { text: shown(text, ""), reason: "a stream is named category/key" });
         };
-        Self::new(category, key)
+        Ok(Self { category_bytes: check(category, key)?, text: text.into() })
     }
 }
 
@@ -116,6 +104,27 @@ impl<'de> Deserialize<'de> for StreamId {
 pub struct StreamIdError {
     text: String,
     reason: &'static str,
+}
+
+/// Checks the two parts of a name and returns the length of the first.
+fn check(category: &str, key: &str) -> Result<u16, StreamIdError> {
+    let reason = |reason| Err(StreamIdError { text: shown(category, key), reason });
+    let (1..=CATEGORY_BYTES_MAX, Ok(category_bytes)) = (category.len(), u16::try_from(category.len())) else {
+        return reason("a category has 1 to 64 bytes");
+    };
+    if !category.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_')) {
+        return reason("a category holds only a-z, 0-9, - and _");
+    }
+    if key.is_empty() || key.len() > KEY_BYTES_MAX {
+        return reason("a key has 1 to 512 bytes");
+    }
+    // Nearly every key is ASCII, and that is told without decoding it.
+    let has_control =
+        if key.is_ascii() { key.bytes().any(|b| b.is_ascii_control()) } else { key.chars().any(char::is_control) };
+    if has_control {
+        return reason("a key holds no control characters");
+    }
+    Ok(category_bytes)
 }
 
 /// The offending name, cut to a length that fits a log line.
