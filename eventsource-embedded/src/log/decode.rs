@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use eventsource_core::{Direction, EventName, Metadata, Position, Query, RecordedEvent, StreamId, Version};
 
 use super::{
@@ -40,6 +40,7 @@ pub(crate) struct Decoder {
     actors: Interner<Arc<str>>,
     streams: Interner<StreamId>,
     chunk: Option<Chunk>,
+    buffer: Option<BytesMut>,
     /// Where the next commit begins in the chunk, or which of the listed ones it is.
     next_commit: usize,
     commit: Option<Open>,
@@ -73,8 +74,9 @@ impl Decoder {
             limit,
             names: Interner::new(64),
             actors: Interner::new(64),
-            streams: Interner::new(4096),
+            streams: Interner::new(512),
             chunk: None,
+            buffer: None,
             next_commit: 0,
             commit: None,
             events: Vec::new(),
@@ -84,8 +86,15 @@ impl Decoder {
 
     /// Gives it the next chunk, when [`next`](Self::next) has served the one before.
     pub(crate) fn feed(&mut self, chunk: Chunk) {
-        self.chunk = Some(chunk);
+        let served = self.chunk.replace(chunk);
         self.next_commit = 0;
+        // A payload that somebody still holds keeps its chunk; otherwise the memory is used again.
+        self.buffer = served.and_then(|served| served.bytes.try_into_mut().ok());
+    }
+
+    /// The memory of a chunk that nobody holds any more.
+    pub(crate) fn take_buffer(&mut self) -> Option<BytesMut> {
+        self.buffer.take()
     }
 
     /// What is wrong when there are no more chunks; `None` when everything wanted was served.
@@ -115,18 +124,21 @@ impl Decoder {
         self.limit == Some(0) || (is_past && self.commit.is_none())
     }
 
-    /// The next event; `None` when it needs another chunk.
-    pub(crate) fn next(&mut self) -> Result<Option<RecordedEvent>, LogError> {
+    /// Puts the next event into `slot`, which is empty; leaves it empty when another chunk is needed.
+    ///
+    /// An event is some 240 bytes: built in its place it is not moved from hand to hand.
+    pub(crate) fn next(&mut self, slot: &mut Option<RecordedEvent>) -> Result<(), LogError> {
         while !self.is_done() {
             if self.commit.is_none() && !self.open_commit()? {
-                return Ok(None);
+                return Ok(());
             }
-            if let Some(event) = self.next_of_commit()? {
+            self.next_of_commit(slot)?;
+            if slot.is_some() {
                 self.limit = self.limit.map(|limit| limit - 1);
-                return Ok(Some(event));
+                return Ok(());
             }
         }
-        Ok(None)
+        Ok(())
     }
 
     /// Goes to the next commit with something in it that is wanted; `false` at the end of the chunk.
@@ -168,15 +180,16 @@ impl Decoder {
     }
 
     /// The next event of the open commit that is wanted; closes the commit at its end.
-    fn next_of_commit(&mut self) -> Result<Option<RecordedEvent>, LogError> {
-        let (Some(chunk), Some(commit)) = (&self.chunk, &mut self.commit) else { return Ok(None) };
+    #[inline]
+    fn next_of_commit(&mut self, slot: &mut Option<RecordedEvent>) -> Result<(), LogError> {
+        let (Some(chunk), Some(commit)) = (&self.chunk, &mut self.commit) else { return Ok(()) };
         let number = match &self.wanted {
             Wanted::Stream { direction: Direction::Backward, .. } => commit.left.next_back(),
             Wanted::All { .. } | Wanted::Stream { .. } => commit.left.next(),
         };
         let Some(number) = number else {
             self.commit = None;
-            return Ok(None);
+            return Ok(());
         };
         let start = commit.start + self.events[number].start;
         let bytes = &chunk.bytes[start..commit.start + self.events[number].end];
@@ -185,20 +198,22 @@ impl Decoder {
         if !record::is_whole(bytes) {
             return Err(damaged("the checksum of the event is wrong"));
         }
-        let record = Record::decode(bytes).ok_or_else(|| damaged("the event breaks the format"))?;
+        let Some(record) = Record::decode(bytes) else { return Err(damaged("the event breaks the format")) };
         if !self.wanted.has_name(record.name) {
-            return Ok(None);
+            return Ok(());
         }
         let name = self.names.intern(record.name).unwrap_or_else(|| record.name.into());
         let actor = record.actor.map(|actor| self.actors.intern(actor).unwrap_or_else(|| actor.into()));
         let payload = chunk.bytes.slice(start + record.payload.start..start + record.payload.end);
         let version = Version::new(commit.version + wide(number)).ok_or_else(|| damaged("a version is 0"))?;
         let place = (commit.stream.clone(), version, Position::new(position), commit.recorded_at);
-        Ok(Some(recorded(record, place, name, actor, payload)))
+        *slot = Some(recorded(record, place, name, actor, payload));
+        Ok(())
     }
 }
 
 /// The event as a store holds it.
+#[inline(always)]
 fn recorded(
     record: Record<'_>,
     (stream, version, position, recorded_at): (StreamId, Version, Option<Position>, SystemTime),

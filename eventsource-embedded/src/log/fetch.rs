@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use eventsource_core::Direction;
 
 use super::{
     error::LogError,
     frame::claimed_bytes,
     header::SEGMENT_HEADER_BYTES,
-    index::{CommitRef, Versions},
+    index::{CommitRef, StreamSpan, Versions},
     key::StreamKey,
     number::{index, length, wide},
     segment::Segment,
@@ -39,10 +39,12 @@ pub(crate) enum Fetch {
 
 impl Fetch {
     /// The next chunk of about `budget` bytes, at least one commit; `None` at the end.
-    pub(crate) fn next(&mut self, budget: usize) -> Result<Option<Chunk>, LogError> {
+    ///
+    /// `buffer` is one that was used before, to be used again.
+    pub(crate) fn next(&mut self, budget: usize, buffer: Option<BytesMut>) -> Result<Option<Chunk>, LogError> {
         match self {
-            Self::All(all) => all.next(budget),
-            Self::Stream(stream) => stream.next(budget),
+            Self::All(all) => all.next(budget, buffer),
+            Self::Stream(stream) => stream.next(budget, buffer),
         }
     }
 }
@@ -62,14 +64,14 @@ impl FetchAll {
         Self { view, begin: Some(after.saturating_add(1)), segment: 0, offset: 0 }
     }
 
-    fn next(&mut self, budget: usize) -> Result<Option<Chunk>, LogError> {
+    fn next(&mut self, budget: usize, buffer: Option<BytesMut>) -> Result<Option<Chunk>, LogError> {
         if let Some(position) = self.begin.take() {
             self.begin(position)?;
         }
         while let Some(segment) = self.view.segments.get(self.segment) {
             let end = segment.end();
             if self.offset < end {
-                let chunk = whole_commits(segment, self.offset, end, budget)?;
+                let chunk = whole_commits(segment, self.offset, end, budget, buffer)?;
                 self.offset += wide(chunk.bytes.len());
                 return Ok(Some(chunk));
             }
@@ -94,9 +96,15 @@ impl FetchAll {
 
 /// As many whole commits as fit in `budget`, at least one. Lengths are taken as they are claimed:
 /// whoever decodes the chunk checks them in order and so finds the first one that is wrong.
-fn whole_commits(segment: &Arc<Segment>, offset: u64, end: u64, budget: usize) -> Result<Chunk, LogError> {
+fn whole_commits(
+    segment: &Arc<Segment>,
+    offset: u64,
+    end: u64,
+    budget: usize,
+    buffer: Option<BytesMut>,
+) -> Result<Chunk, LogError> {
     let there = end - offset;
-    let mut bytes = segment.read(offset, length(there.min(wide(budget))))?;
+    let mut bytes = segment.read_into(buffer, offset, length(there.min(wide(budget))))?;
     let mut whole = 0;
     while let Some(claimed) = bytes.get(whole..).and_then(claimed_bytes).filter(|claimed| *claimed > 0)
         && claimed <= bytes.len() - whole
@@ -106,10 +114,10 @@ fn whole_commits(segment: &Arc<Segment>, offset: u64, end: u64, budget: usize) -
     if whole > 0 {
         bytes.truncate(whole);
     } else if let Some(claimed) = claimed_bytes(&bytes).filter(|claimed| wide(*claimed) <= there) {
-        bytes = segment.read(offset, claimed.max(bytes.len()))?;
-        bytes.truncate(claimed.max(1));
+        let all = claimed.max(bytes.len());
+        bytes = segment.read_into(Some(bytes), offset, all)?;
     }
-    Ok(Chunk { segment: Arc::clone(segment), offset, bytes: bytes.into(), commits: None })
+    Ok(Chunk { segment: Arc::clone(segment), offset, bytes: bytes.freeze(), commits: None })
 }
 
 /// The commits of one stream.
@@ -121,7 +129,7 @@ pub(crate) struct FetchStream {
     /// What is still to be read.
     versions: Versions,
     /// Segments still to be looked at, the next one last.
-    segments: Option<Vec<Arc<Segment>>>,
+    segments: Option<Vec<(Arc<Segment>, StreamSpan)>>,
     /// Commits of the next one, in the order of serving.
     commits: std::vec::IntoIter<CommitRef>,
 }
@@ -131,16 +139,20 @@ impl FetchStream {
         Self { view, key, direction, versions, segments: None, commits: Vec::new().into_iter() }
     }
 
-    fn next(&mut self, budget: usize) -> Result<Option<Chunk>, LogError> {
+    fn next(&mut self, budget: usize, buffer: Option<BytesMut>) -> Result<Option<Chunk>, LogError> {
         if self.segments.is_none() {
             self.segments = Some(self.find_segments()?);
         }
-        while let Some(segment) = self.segments.as_ref().and_then(|segments| segments.last().cloned()) {
-            if self.commits.as_slice().is_empty() {
-                self.commits = self.find_commits(&segment)?.into_iter();
+        while let Some((segment, span)) = self.segments.as_ref().and_then(|segments| segments.last().cloned()) {
+            let is_read = match self.direction {
+                Direction::Forward => self.versions.after >= span.newest,
+                Direction::Backward => self.versions.below <= span.oldest,
+            };
+            if self.commits.as_slice().is_empty() && !is_read {
+                self.commits = self.find_commits(&segment, span)?.into_iter();
             }
             if let Some(first) = self.commits.next() {
-                return self.read(segment, first, budget).map(Some);
+                return self.read(segment, first, budget, buffer).map(Some);
             }
             self.segments.as_mut().and_then(Vec::pop);
         }
@@ -148,7 +160,7 @@ impl FetchStream {
     }
 
     /// Segments that hold something of what is wanted.
-    fn find_segments(&self) -> Result<Vec<Arc<Segment>>, LogError> {
+    fn find_segments(&self) -> Result<Vec<(Arc<Segment>, StreamSpan)>, LogError> {
         let mut found = Vec::new();
         for segment in self.view.segments.iter().rev() {
             let Some(span) = segment.ask(|index| index.span(&self.key))? else { continue };
@@ -156,7 +168,7 @@ impl FetchStream {
                 break;
             }
             if span.oldest < self.versions.below {
-                found.push(Arc::clone(segment));
+                found.push((Arc::clone(segment), span));
             }
             if span.oldest <= self.versions.after.saturating_add(1) {
                 break;
@@ -169,16 +181,16 @@ impl FetchStream {
     }
 
     /// Commits of a segment that are wanted still, in the order of serving.
-    fn find_commits(&mut self, segment: &Segment) -> Result<Vec<CommitRef>, LogError> {
+    fn find_commits(&mut self, segment: &Segment, span: StreamSpan) -> Result<Vec<CommitRef>, LogError> {
         let (key, wanted, head) = (&self.key, self.versions, self.view.head);
         match self.direction {
             Direction::Forward => {
-                let commits = segment.ask(|index| index.oldest(key, wanted, head))?;
+                let commits = segment.ask(|index| index.oldest(key, span, wanted, head))?;
                 self.versions.after = commits.last().map_or(wanted.after, CommitRef::version_last);
                 Ok(commits)
             }
             Direction::Backward => {
-                let mut commits = segment.ask(|index| index.newest(key, wanted, head))?;
+                let mut commits = segment.ask(|index| index.newest(key, span, wanted, head))?;
                 self.versions.below = commits.first().map_or(wanted.below, |commit| commit.version);
                 commits.reverse();
                 Ok(commits)
@@ -187,7 +199,13 @@ impl FetchStream {
     }
 
     /// Reads `first` and those of the commits after it that lie close by.
-    fn read(&mut self, segment: Arc<Segment>, first: CommitRef, budget: usize) -> Result<Chunk, LogError> {
+    fn read(
+        &mut self,
+        segment: Arc<Segment>,
+        first: CommitRef,
+        budget: usize,
+        buffer: Option<BytesMut>,
+    ) -> Result<Chunk, LogError> {
         let (mut start, mut end) = (first.offset, end_of(first));
         let mut commits = vec![first];
         while let Some(next) = self.commits.as_slice().first() {
@@ -199,7 +217,7 @@ impl FetchStream {
             (start, end) = (low, high);
             commits.extend(self.commits.next());
         }
-        let bytes = segment.read(u64::from(start), index(end - start))?.into();
+        let bytes = segment.read_into(buffer, u64::from(start), index(end - start))?.freeze();
         Ok(Chunk { segment, offset: u64::from(start), bytes, commits: Some(commits) })
     }
 }

@@ -27,10 +27,15 @@ impl Files {
 
     /// Exactly `length` bytes of the file from `offset` on.
     pub(crate) fn read(&self, path: &Path, offset: u64, length: usize) -> Result<Vec<u8>, LogError> {
-        let file = self.file(path)?;
         let mut bytes = vec![0; length];
-        match file.read_exact_at(&mut bytes, offset) {
-            Ok(()) => Ok(bytes),
+        self.read_into(path, offset, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Fills `bytes` from `offset` on.
+    pub(crate) fn read_into(&self, path: &Path, offset: u64, bytes: &mut [u8]) -> Result<(), LogError> {
+        match self.file(path)?.read_exact_at(bytes, offset) {
+            Ok(()) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 Err(LogError::damaged(path, offset, None, "the file ends before its data do"))
             }

@@ -2,8 +2,8 @@
 //!
 //! | bytes | field |
 //! |---|---|
-//! | 4 | length of the frame, a multiple of 8; 0 means end of data |
-//! | 4 | CRC32C of the header: where it stands ([`Seed`]), the length, everything after this field up to the events |
+//! | 4 | CRC32C of the header: everything after this field up to the events, begun with a [`Seed`] |
+//! | 4 | length of the frame, a multiple of 8; 0 here and before means end of data |
 //! | 8 | position of the first event |
 //! | 8 | version of the first event |
 //! | 8 | time of recording, nanoseconds since 1970, signed |
@@ -11,8 +11,8 @@
 //! | 4 | distance to the start of its group, the frames that were written with one fdatasync |
 //! | 2 | bytes of the stream's name |
 //! | 2 | zero |
-//! | … | the stream's name, the events ([`record`](super::record)), zeros up to the length |
-//! | 4 | CRC32C of the header's checksum and of all checksums of the events and the zeros |
+//! | … | the stream's name, the events ([`record`](super::record)), zeros up to the checksum |
+//! | 4 | CRC32C of the header's checksum and of the CRC32C of all checksums of the events |
 //!
 //! Numbers are little-endian. The group distance tells a torn tail from damage: a later group was
 //! begun only after everything before it was durable, so a valid frame of a *later* group behind an
@@ -44,7 +44,7 @@ const FRAME_BYTES_MIN: usize = FIXED_BYTES + 3 + record::RECORD_BYTES_MIN + CHEC
 #[derive(Debug)]
 pub(crate) struct Encoded {
     bytes: Vec<u8>,
-    /// Checksum of the events' checksums and the padding.
+    /// Checksum of the events' checksums.
     body_checksum: u32,
 }
 
@@ -59,9 +59,9 @@ impl Seed {
         Self(crc32c::crc32c_append(crc32c::crc32c(store.as_bytes()), &first.to_le_bytes()))
     }
 
-    /// For the frame at this offset.
+    /// For the frame at this offset: another start gives another checksum of the same bytes.
     fn at(self, offset: u64) -> u32 {
-        crc32c::crc32c_append(self.0, &offset.to_le_bytes())
+        self.0.wrapping_add(u32::try_from(offset).unwrap_or(u32::MAX))
     }
 }
 
@@ -97,12 +97,9 @@ impl Encoded {
             }
         }
         let padding = (bytes.len() + CHECKSUM_BYTES).next_multiple_of(FRAME_ALIGNMENT) - bytes.len() - CHECKSUM_BYTES;
-        let zeros = &[0; FRAME_ALIGNMENT][..padding];
-        bytes.extend_from_slice(zeros);
-        body_checksum = crc32c::crc32c_append(body_checksum, zeros);
-        bytes.extend_from_slice(&[0; CHECKSUM_BYTES]);
+        bytes.resize(bytes.len() + padding + CHECKSUM_BYTES, 0);
         let frame_bytes = narrow(bytes.len());
-        bytes[0..4].copy_from_slice(&frame_bytes.to_le_bytes());
+        bytes[4..8].copy_from_slice(&frame_bytes.to_le_bytes());
         bytes[32..36].copy_from_slice(&narrow(events.len()).to_le_bytes());
         bytes[40..42].copy_from_slice(&u16::try_from(name.len()).expect("a stream's name is bounded").to_le_bytes());
         Ok(Self { bytes, body_checksum })
@@ -124,18 +121,18 @@ impl Encoded {
         frame[36..40].copy_from_slice(&place.group_distance.to_le_bytes());
         let name_bytes = usize::from(u16::from_le_bytes([frame[40], frame[41]]));
         let header = header_checksum(place.seed.at(place.offset), &frame[..FIXED_BYTES + name_bytes]);
-        frame[4..8].copy_from_slice(&header.to_le_bytes());
+        frame[..4].copy_from_slice(&header.to_le_bytes());
         let end = frame.len() - CHECKSUM_BYTES;
         frame[end..].copy_from_slice(&commit_checksum(header, self.body_checksum).to_le_bytes());
     }
 }
 
 fn header_checksum(seed: u32, header: &[u8]) -> u32 {
-    crc32c::crc32c_append(crc32c::crc32c_append(seed, &header[..4]), &header[8..])
+    crc32c::crc32c_append(seed, &header[CHECKSUM_BYTES..])
 }
 
 fn commit_checksum(header: u32, body: u32) -> u32 {
-    crc32c::crc32c_append(crc32c::crc32c(&header.to_le_bytes()), &body.to_le_bytes())
+    crc32c::crc32c(&(u64::from(header) | u64::from(body) << 32).to_le_bytes())
 }
 
 /// Why there is no frame at a place.
@@ -229,8 +226,10 @@ impl<'a> Header<'a> {
             out.push(at..at + length);
             at += length;
         }
-        let padding = frame.get(at..end).filter(|padding| padding.len() < FRAME_ALIGNMENT).ok_or(BROKEN)?;
-        body = crc32c::crc32c_append(body, padding);
+        let padding = frame.get(at..end).ok_or(BROKEN)?;
+        if padding.len() >= FRAME_ALIGNMENT || padding.iter().any(|byte| *byte != 0) {
+            return Err(BROKEN);
+        }
         let stored = frame.get(end..self.frame_bytes).and_then(|bytes| Cursor::new(bytes).u32()).ok_or(BROKEN)?;
         if commit_checksum(self.checksum, body) != stored {
             return Err("the checksum of the commit is wrong");
@@ -241,15 +240,15 @@ impl<'a> Header<'a> {
 
 /// The length that the frame at the front of `bytes` claims, unchecked; 0 at the end of the data.
 pub(crate) fn claimed_bytes(bytes: &[u8]) -> Option<usize> {
-    Cursor::new(bytes).u32().map(index)
+    Cursor::new(bytes.get(CHECKSUM_BYTES..)?).u32().map(index)
 }
 
 /// Length, header and its stored checksum, nothing checked but what keeps slices inside.
 fn locate(bytes: &[u8]) -> Result<(usize, &[u8], u32), NoFrame> {
     const SHORT: NoFrame = NoFrame::Short(FRAME_BYTES_MIN);
     let mut cursor = Cursor::new(bytes);
-    let frame_bytes = index(cursor.u32().ok_or(SHORT)?);
     let checksum = cursor.u32().ok_or(SHORT)?;
+    let frame_bytes = index(cursor.u32().ok_or(SHORT)?);
     if frame_bytes == 0 {
         return Err(if checksum == 0 { NoFrame::End } else { NoFrame::Broken("a checksum stands without a commit") });
     }

@@ -29,6 +29,8 @@ impl CommitRef {
 pub(crate) struct StreamSpan {
     pub(crate) oldest: u64,
     pub(crate) newest: u64,
+    /// Where its commits are in an index file, and how many.
+    pub(crate) place: Option<(u32, u32)>,
 }
 
 /// Versions between two bounds, both excluded.
@@ -61,19 +63,33 @@ impl Index {
 
     /// The oldest commits with versions in `wanted` and positions up to `head`, from old to new.
     /// There may be more; there are none when the result is empty.
-    pub(crate) fn oldest(&self, key: &StreamKey, wanted: Versions, head: u64) -> Result<Vec<CommitRef>, LogError> {
+    ///
+    /// `span` is what [`span`](Self::span) gave, perhaps while the index was still in memory.
+    pub(crate) fn oldest(
+        &self,
+        key: &StreamKey,
+        span: StreamSpan,
+        wanted: Versions,
+        head: u64,
+    ) -> Result<Vec<CommitRef>, LogError> {
         match self {
             Self::Memory(memory) => Ok(memory.commits(key, wanted, head, None)),
-            Self::File(file) => file.commits(key, wanted, COMMITS_MAX, false),
+            Self::File(file) => file.commits(key, span, wanted, COMMITS_MAX, false),
         }
     }
 
     /// The newest commits with versions in `wanted` and positions up to `head`, from old to new.
     /// There may be more; there are none when the result is empty.
-    pub(crate) fn newest(&self, key: &StreamKey, wanted: Versions, head: u64) -> Result<Vec<CommitRef>, LogError> {
+    pub(crate) fn newest(
+        &self,
+        key: &StreamKey,
+        span: StreamSpan,
+        wanted: Versions,
+        head: u64,
+    ) -> Result<Vec<CommitRef>, LogError> {
         match self {
             Self::Memory(memory) => Ok(memory.commits(key, wanted, head, Some(COMMITS_MAX))),
-            Self::File(file) => file.commits(key, wanted, COMMITS_MAX, true),
+            Self::File(file) => file.commits(key, span, wanted, COMMITS_MAX, true),
         }
     }
 

@@ -52,7 +52,7 @@ pub(crate) fn encode(memory: &MemoryIndex, store: Uuid) -> Vec<u8> {
     let commits = page::write(&mut file, commits);
     let mut first = 0;
     let entries = streams.iter().filter_map(|(key, commits)| {
-        let span = StreamSpan { oldest: commits.first()?.version, newest: commits.last()?.version_last() };
+        let span = StreamSpan { oldest: commits.first()?.version, newest: commits.last()?.version_last(), place: None };
         let entry = stream_entry(*key, first, narrow(commits.len()), span);
         first += narrow(commits.len());
         Some(entry)
@@ -223,24 +223,40 @@ impl IndexFile {
     }
 
     pub(crate) fn span(&self, key: &StreamKey) -> Result<Option<StreamSpan>, LogError> {
-        Ok(self.stream(key)?.map(|stream| stream.span))
+        if !self.stream_filter.may_contain(key.hash()) {
+            return Ok(None);
+        }
+        let found = self.search::<STREAM_BYTES>(self.streams, &self.stream_fences, key.as_bytes())?;
+        Ok(found.and_then(|entry| {
+            let mut cursor = Cursor::new(&entry[16..]);
+            let place = Some((cursor.u32()?, cursor.u32()?));
+            Some(StreamSpan { oldest: cursor.u64()?, newest: cursor.u64()?, place })
+        }))
     }
 
     /// As [`MemoryIndex::commits`], at most `limit` of the newest or the oldest.
     pub(crate) fn commits(
         &self,
         key: &StreamKey,
+        span: StreamSpan,
         wanted: Versions,
         limit: usize,
         newest: bool,
     ) -> Result<Vec<CommitRef>, LogError> {
-        let Some(stream) = self.stream(key)? else { return Ok(Vec::new()) };
+        let place = match span.place {
+            Some(place) => Some(place),
+            None => self.span(key)?.and_then(|span| span.place),
+        };
+        let Some((first, count)) = place else { return Ok(Vec::new()) };
         let mut reader = Entries::<COMMIT_BYTES>::new(self, self.commits);
-        let end = stream.first.saturating_add(stream.count);
+        let end = first.saturating_add(count);
         let mut at = |number: u32| reader.get(number).map(|entry| commit_from(&entry));
-        let from = partition(stream.first, end, |number| {
-            Ok(at(number)?.is_some_and(|commit| commit.version_last() <= wanted.after))
-        })?;
+        let from =
+            partition(
+                first,
+                end,
+                |number| Ok(at(number)?.is_some_and(|commit| commit.version_last() <= wanted.after)),
+            )?;
         let to = partition(from, end, |number| Ok(at(number)?.is_some_and(|commit| commit.version < wanted.below)))?;
         let limit = u32::try_from(limit).unwrap_or(u32::MAX);
         let (from, to) =
@@ -273,18 +289,6 @@ impl IndexFile {
         self.points.get(following.checked_sub(1)?).map(|(_, offset)| *offset)
     }
 
-    fn stream(&self, key: &StreamKey) -> Result<Option<Stream>, LogError> {
-        if !self.stream_filter.may_contain(key.hash()) {
-            return Ok(None);
-        }
-        let found = self.search::<STREAM_BYTES>(self.streams, &self.stream_fences, key.as_bytes())?;
-        Ok(found.and_then(|entry| {
-            let mut cursor = Cursor::new(&entry[16..]);
-            let (first, count) = (cursor.u32()?, cursor.u32()?);
-            Some(Stream { first, count, span: StreamSpan { oldest: cursor.u64()?, newest: cursor.u64()? } })
-        }))
-    }
-
     /// The entry with this key, found in the one page that the fences leave, or in the few that
     /// begin with the same 8 bytes.
     fn search<const N: usize>(
@@ -306,14 +310,6 @@ impl IndexFile {
         let entry = reader.get(found)?;
         Ok((entry[..16] == key[..]).then_some(entry))
     }
-}
-
-/// A stream's commits in the section of commits.
-#[derive(Clone, Copy, Debug)]
-struct Stream {
-    first: u32,
-    count: u32,
-    span: StreamSpan,
 }
 
 fn point_from(entry: [u8; POINT_BYTES]) -> (u32, u32) {

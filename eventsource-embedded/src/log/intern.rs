@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use eventsource_core::StreamId;
 
-use super::number::{index, wide};
+use super::number::{index, length, wide};
 
 /// Texts that were seen lately; a slot each, a newer text takes it over.
 #[derive(Debug)]
 pub(crate) struct Interner<T> {
-    slots: Vec<Option<T>>,
+    /// The hash stands beside the value, so that another text is told without a look at it.
+    slots: Vec<Option<(u64, T)>>,
     size: u32,
 }
 
@@ -50,12 +51,17 @@ impl<T: Interned> Interner<T> {
         if self.slots.is_empty() {
             self.slots.resize(index(self.size), None);
         }
-        let scaled = (hash(text.as_bytes()) >> 32) * u64::from(self.size);
-        let slot = &mut self.slots[super::number::length(scaled >> 32)];
-        if let Some(known) = slot.as_ref().filter(|known| known.text() == text) {
+        let hash = hash(text.as_bytes());
+        let scaled = (hash >> 32) * u64::from(self.size);
+        let slot = &mut self.slots[length(scaled >> 32)];
+        if let Some((_, known)) =
+            slot.as_ref().filter(|(known_hash, known)| *known_hash == hash && known.text() == text)
+        {
             return Some(known.clone());
         }
-        slot.insert(T::make(text)?).clone().into()
+        let made = T::make(text)?;
+        *slot = Some((hash, made.clone()));
+        Some(made)
     }
 }
 

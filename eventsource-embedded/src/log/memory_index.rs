@@ -75,6 +75,7 @@ impl MemoryIndex {
         Some(StreamSpan {
             oldest: self.commit(chain.oldest).version,
             newest: newest.version + u64::from(newest.count) - 1,
+            place: None,
         })
     }
 

@@ -11,6 +11,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use bytes::BytesMut;
 use eventsource_core::{RecordedEvent, StoreError};
 use futures::{FutureExt, Stream};
 use tokio::{runtime::Handle, task::JoinHandle};
@@ -24,7 +25,7 @@ use super::{
 /// Bytes that are read where the stream is polled.
 const FIRST_CHUNK_BYTES: usize = 64 * 1024;
 /// Bytes that are read at once by a blocking thread.
-const CHUNK_BYTES: usize = 512 * 1024;
+const CHUNK_BYTES: usize = 256 * 1024;
 
 /// The stream.
 #[derive(Debug)]
@@ -56,17 +57,17 @@ impl Read {
     fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Result<bool, StoreError>> {
         let (fetch, fetched, is_first) = match std::mem::replace(&mut self.step, Step::Ended) {
             Step::First(mut fetch) => {
-                let fetched = fetch.next(FIRST_CHUNK_BYTES);
+                let fetched = fetch.next(FIRST_CHUNK_BYTES, None);
                 (fetch, fetched, true)
             }
             Step::Idle(fetch) => match Handle::try_current() {
                 Ok(runtime) => {
-                    self.step = Step::Fetching(spawn(&runtime, fetch));
+                    self.step = Step::Fetching(spawn(&runtime, fetch, self.decoder.take_buffer()));
                     return self.poll_chunk(context);
                 }
                 Err(_) => {
                     let mut fetch = fetch;
-                    let fetched = fetch.next(CHUNK_BYTES);
+                    let fetched = fetch.next(CHUNK_BYTES, self.decoder.take_buffer());
                     (fetch, fetched, true)
                 }
             },
@@ -85,16 +86,16 @@ impl Read {
         };
         self.decoder.feed(chunk);
         self.step = match Handle::try_current() {
-            Ok(runtime) if !is_first => Step::Fetching(spawn(&runtime, fetch)),
+            Ok(runtime) if !is_first => Step::Fetching(spawn(&runtime, fetch, self.decoder.take_buffer())),
             Ok(_) | Err(_) => Step::Idle(fetch),
         };
         Poll::Ready(Ok(true))
     }
 }
 
-fn spawn(runtime: &Handle, mut fetch: Fetch) -> JoinHandle<Fetched> {
+fn spawn(runtime: &Handle, mut fetch: Fetch, buffer: Option<BytesMut>) -> JoinHandle<Fetched> {
     runtime.spawn_blocking(move || {
-        let fetched = fetch.next(CHUNK_BYTES);
+        let fetched = fetch.next(CHUNK_BYTES, buffer);
         (fetch, fetched)
     })
 }
@@ -105,18 +106,18 @@ impl Stream for Read {
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
         loop {
-            match this.decoder.next() {
-                Ok(Some(event)) => return Poll::Ready(Some(Ok(event))),
-                Ok(None) if this.decoder.is_done() => {
-                    this.step = Step::Ended;
-                    return Poll::Ready(None);
-                }
-                Ok(None) => {}
-                Err(error) => {
-                    this.step = Step::Ended;
-                    this.decoder.stop();
-                    return Poll::Ready(Some(Err(error.into())));
-                }
+            let mut event = None;
+            if let Err(error) = this.decoder.next(&mut event) {
+                this.step = Step::Ended;
+                this.decoder.stop();
+                return Poll::Ready(Some(Err(error.into())));
+            }
+            if let Some(event) = event {
+                return Poll::Ready(Some(Ok(event)));
+            }
+            if this.decoder.is_done() {
+                this.step = Step::Ended;
+                return Poll::Ready(None);
             }
             match this.poll_chunk(context) {
                 Poll::Ready(Ok(true)) => {}

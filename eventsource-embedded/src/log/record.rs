@@ -1,9 +1,9 @@
-//! One event as bytes: length, checksum, id, name, metadata, payload.
+//! One event as bytes: checksum, length, id, name, metadata, payload.
 //!
 //! | bytes | field |
 //! |---|---|
+//! | 4 | CRC32C of everything after this field |
 //! | 4 | length of the record |
-//! | 4 | CRC32C of the length and of everything after this field |
 //! | 16 | event id |
 //! | 2 | schema |
 //! | 1 | bytes of the name |
@@ -29,8 +29,8 @@ pub(crate) struct Limits {
     pub(crate) commit_bytes_max: u32,
 }
 
-/// Bytes before the checksum.
-const LENGTH_BYTES: usize = 4;
+/// Bytes of the checksum.
+const CHECKSUM_BYTES: usize = 4;
 /// Bytes before the id.
 const PREFIX_BYTES: usize = 8;
 /// The smallest record: no metadata, a name of one byte, no payload.
@@ -65,8 +65,8 @@ pub(crate) fn encode(out: &mut Vec<u8>, event: &NewEvent, limits: Limits) -> Res
         let limit = limits.commit_bytes_max;
         return Err(format!("event {id} takes {size} bytes, the limit of a commit is {limit}").into());
     }
+    out.extend_from_slice(&[0; CHECKSUM_BYTES]);
     out.extend_from_slice(&narrow(size).to_le_bytes());
-    out.extend_from_slice(&[0; PREFIX_BYTES - LENGTH_BYTES]);
     out.extend_from_slice(event.id.as_uuid().as_bytes());
     out.extend_from_slice(&event.schema.to_le_bytes());
     let flag = |there: bool, flag: u8| if there { flag } else { 0 };
@@ -101,7 +101,7 @@ pub(crate) fn encode(out: &mut Vec<u8>, event: &NewEvent, limits: Limits) -> Res
     out.extend_from_slice(&event.payload);
     debug_assert_eq!(out.len() - start, size, "the size is known before a byte is written");
     let checksum = checksum(&out[start..]);
-    out[start + LENGTH_BYTES..start + PREFIX_BYTES].copy_from_slice(&checksum.to_le_bytes());
+    out[start..start + CHECKSUM_BYTES].copy_from_slice(&checksum.to_le_bytes());
     Ok(checksum)
 }
 
@@ -121,14 +121,14 @@ fn push_text(out: &mut Vec<u8>, text: &str) {
 
 /// Checksum of a record without the checksum's own field.
 fn checksum(record: &[u8]) -> u32 {
-    crc32c::crc32c_append(crc32c::crc32c(&record[..LENGTH_BYTES]), &record[PREFIX_BYTES..])
+    crc32c::crc32c(&record[CHECKSUM_BYTES..])
 }
 
 /// Length and stored checksum of the record at the front of `bytes`; nothing is checked but the length.
 pub(crate) fn measure(bytes: &[u8]) -> Option<(usize, u32)> {
     let mut cursor = Cursor::new(bytes);
-    let length = usize::try_from(cursor.u32()?).ok()?;
     let checksum = cursor.u32()?;
+    let length = usize::try_from(cursor.u32()?).ok()?;
     (length >= RECORD_BYTES_MIN && length <= bytes.len()).then_some((length, checksum))
 }
 
@@ -140,7 +140,7 @@ pub(crate) fn id(record: &[u8]) -> Option<[u8; 16]> {
 /// Whether a record is as it was written.
 pub(crate) fn is_whole(record: &[u8]) -> bool {
     let mut cursor = Cursor::new(record);
-    let (Some(length), Some(stored)) = (cursor.u32(), cursor.u32()) else { return false };
+    let (Some(stored), Some(length)) = (cursor.u32(), cursor.u32()) else { return false };
     usize::try_from(length).is_ok_and(|length| length == record.len())
         && record.len() >= RECORD_BYTES_MIN
         && checksum(record) == stored
@@ -165,6 +165,7 @@ impl<'a> Record<'a> {
     /// The fields of a record whose checksum was right.
     ///
     /// `None` means it was written by a program that does not keep to the format.
+    #[inline(always)]
     pub(crate) fn decode(record: &'a [u8]) -> Option<Self> {
         let mut cursor = Cursor::new(record);
         cursor.bytes(PREFIX_BYTES)?;

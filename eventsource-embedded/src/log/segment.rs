@@ -8,6 +8,7 @@ use std::{
     },
 };
 
+use bytes::BytesMut;
 use eventsource_core::Position;
 use uuid::Uuid;
 
@@ -65,6 +66,14 @@ impl Segment {
     /// Exactly `length` bytes from `offset` on.
     pub(crate) fn read(&self, offset: u64, length: usize) -> Result<Vec<u8>, LogError> {
         self.files.read(&self.path, offset, length)
+    }
+
+    /// The same in a buffer that was used before, if there is one.
+    pub(crate) fn read_into(&self, buffer: Option<BytesMut>, offset: u64, length: usize) -> Result<BytesMut, LogError> {
+        let mut buffer = buffer.unwrap_or_default();
+        buffer.resize(length, 0);
+        self.files.read_into(&self.path, offset, &mut buffer)?;
+        Ok(buffer)
     }
 
     /// A `Damaged` in this segment.
