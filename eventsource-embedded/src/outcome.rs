@@ -39,6 +39,22 @@ const PRUNE_EVERY: u64 = 256;
 ///
 /// The ids of all outcomes are kept in a filter in memory (about 1.5 bytes each), so that
 /// [`find`](OutcomeStore::find) answers "none" without I/O, nearly always.
+///
+/// ```
+/// use eventsource_core::{CommandId, Outcome, OutcomeStore, StreamId};
+/// use eventsource_embedded::{QueueDb, QueueDbOptions};
+///
+/// # let dir = tempfile::tempdir()?;
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// let db = QueueDb::open(&dir.path().join("queue.db"), QueueDbOptions::default())?;
+/// let (outcomes, command) = (db.outcomes(), "7d9f5c52-3d1c-4f0e-9d53-0f2b8e9f6f10".parse::<CommandId>()?);
+/// let first = Outcome::Unchanged { stream: StreamId::new("lamp", "1")?, version: None };
+/// outcomes.record(command, first.clone()).await?;
+/// assert_eq!(outcomes.find(command).await?, Some(first));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct EmbeddedOutcomes {
     db: Db,

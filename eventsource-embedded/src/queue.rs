@@ -123,6 +123,12 @@ impl Default for QueueDbOptions {
 }
 
 impl QueueDbOptions {
+    /// The same with another number of threads that read.
+    #[must_use]
+    pub fn readers(self, readers: NonZeroUsize) -> Self {
+        Self { readers, ..self }
+    }
+
     /// The same with another retention of outcomes.
     #[must_use]
     pub fn outcome_retention(self, outcome_retention: Duration) -> Self {

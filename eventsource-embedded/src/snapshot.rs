@@ -18,6 +18,22 @@ const FINGERPRINTS_MAX: u32 = 8;
 
 /// Snapshots in a [`ViewDb`](crate::ViewDb): the newest one a stream and fingerprint, for the eight
 /// fingerprints saved last. A clone is another handle.
+///
+/// ```
+/// use eventsource_core::{Snapshot, SnapshotStore, StreamId, Version};
+/// use eventsource_embedded::{ViewDb, ViewDbOptions};
+///
+/// # let dir = tempfile::tempdir()?;
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// let snapshots = ViewDb::open(&dir.path().join("views.db"), ViewDbOptions::default())?.snapshots();
+/// let stream = StreamId::new("lamp", "1")?;
+/// let snapshot = Snapshot { stream: stream.clone(), version: Version::FIRST, fingerprint: 7, state: "{}".into() };
+/// snapshots.save(snapshot.clone()).await?;
+/// assert_eq!(snapshots.load(&stream, 7).await?, Some(snapshot));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct EmbeddedSnapshots {
     db: Db,

@@ -9,6 +9,7 @@ use std::{
     collections::BTreeMap,
     fs,
     num::NonZeroU32,
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -58,6 +59,46 @@ fn damage_is_named_or_harmless() {
     println!("{verdicts:#?}");
     let named = verdicts.keys().filter(|(_, verdict)| *verdict == Verdict::RefusedAtOpening).count();
     assert!(named > 0, "no damage was ever found: this test shows nothing");
+}
+
+/// While a file is open only rows are checked as they are read: a damaged tree may hide a row until
+/// the next scrub or opening, but no row is served that is not what was written.
+#[test]
+fn damage_under_an_open_file_is_never_served_and_found_by_a_scrub() {
+    let (rounds, seed) = (number("DAMAGE_ROUNDS", 200) / 4, number("DAMAGE_SEED", fastrand::u64(..)));
+    println!("DAMAGE_SEED={seed}");
+    let mut random = Rng::with_seed(seed);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let originals = runtime.block_on(Originals::make());
+    let mut refused = 0;
+    for round in 0..rounds {
+        let folder = TempDir::new().unwrap();
+        copy_all(&originals.folder.path().join("closed"), folder.path());
+        let views = open_views(folder.path()).unwrap();
+        let file = fs::File::options().write(true).read(true).open(folder.path().join("views.db")).unwrap();
+        let (at, bit) = (random.u64(..file.metadata().unwrap().len()), 1 << random.u8(0..8));
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, at).unwrap();
+        file.write_all_at(&[byte[0] ^ bit], at).unwrap();
+        let what = format!("round {round}: bit {bit} flipped at {at}");
+        refused += runtime.block_on(async {
+            let keys: Vec<_> = (0..ITEMS).map(|number| view(number, 0).key).collect();
+            let mut refused = 0;
+            for (key, number) in keys.iter().zip(0..) {
+                match views.views().load(&projection(), std::slice::from_ref(key)).await {
+                    Ok(loaded) => assert!([None, Some(view(number, 0))].contains(&loaded[0]), "{what}: {loaded:?}"),
+                    Err(error) => {
+                        assert!(error.to_string().contains("views.db"), "{what}: {error:?}");
+                        refused += 1;
+                    }
+                }
+            }
+            let report = views.scrub().await.unwrap();
+            assert!(report.damage_count > 0, "{what}: not found by a scrub");
+            refused
+        });
+    }
+    assert!(refused > 0, "no damage was ever met while reading: this test shows nothing");
 }
 
 /// Files of a clean shutdown and of a crash, of queues and of views.

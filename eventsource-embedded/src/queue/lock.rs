@@ -69,10 +69,11 @@ impl QueueLock {
         settled.await.map_err(bus_error)
     }
 
-    fn give_back(&mut self, why: &str) {
+    fn give_back(&mut self, why: &str) -> Result<(), BusError> {
         self.settled = true;
-        self.shared.state().give_back(self.token, why, &self.shared.options, Instant::now());
+        let given = self.shared.state().give_back(self.token, why, &self.shared.options, self.shared.now());
         self.shared.wake.notify_waiters();
+        given
     }
 
     async fn bury(&mut self, kind: &'static str, reason: String, description: String) -> Result<(), BusError> {
@@ -93,12 +94,7 @@ impl Settle for QueueLock {
         if self.attempt >= self.shared.options.attempts_max.get() {
             return self.bury(dead::EXHAUSTED, dead::EXHAUSTED.to_owned(), why.to_owned()).await;
         }
-        let held = self.shared.state().is_delivered(self.token, self.shared.now());
-        if !held {
-            return Err(BusError::LockLost);
-        }
-        self.give_back(why);
-        Ok(())
+        self.give_back(why)
     }
 
     async fn dead_letter(mut self: Box<Self>, reason: &str, description: &str) -> Result<(), BusError> {
@@ -118,7 +114,8 @@ impl Settle for QueueLock {
 impl Drop for QueueLock {
     fn drop(&mut self) {
         if !self.settled {
-            self.give_back("it was dropped without being settled");
+            // A lock that was lost has been given back already.
+            let _ = self.give_back("it was dropped without being settled");
         }
     }
 }

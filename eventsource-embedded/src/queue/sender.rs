@@ -36,6 +36,36 @@ const FULL_RETRY: Duration = Duration::from_secs(1);
 /// [`Delivery::abandon`] give the message back to its place, and its session rests a little longer
 /// after each failure; after the last attempt it is a dead letter. A message that is sent again while
 /// it is in the queue, or shortly after it was settled, is the same message.
+///
+/// ```
+/// use eventsource_core::{Message, MessageReceiver, MessageSender, Metadata};
+/// use eventsource_embedded::{QueueDb, QueueDbOptions, QueueOptions};
+/// use futures::StreamExt;
+///
+/// # let dir = tempfile::tempdir()?;
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+/// # let db = QueueDb::open(&dir.path().join("queue.db"), QueueDbOptions::default())?;
+/// let queue = db.queue("commands", QueueOptions::default())?;
+/// # let message = Message {
+/// #     id: "7d9f5c52-3d1c-4f0e-9d53-0f2b8e9f6f10".parse()?,
+/// #     session: "lamp-1".into(),
+/// #     subject: "turn-on".into(),
+/// #     body: "{}".into(),
+/// #     metadata: Metadata::default(),
+/// #     not_before: None,
+/// # };
+/// queue.send(vec![message]).await?;
+/// let mut deliveries = queue.deliveries();
+/// let delivery = deliveries.next().await.expect("deliveries do not end")?;
+/// delivery.dead_letter("no-such-lamp", "lamp 1 was thrown away").await?;
+///
+/// let dead = queue.dead_letters(None, 10).await?;
+/// assert_eq!(dead[0].reason, "no-such-lamp");
+/// assert!(queue.resubmit(dead[0].number).await?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct EmbeddedQueue {
     db: Db,

@@ -215,13 +215,6 @@ impl State {
         if renewed { Ok(()) } else { Err(BusError::LockLost) }
     }
 
-    /// Whether the lock on a delivered message still holds.
-    pub(super) fn is_delivered(&mut self, token: Token, now: Now) -> bool {
-        self.advance(now);
-        let session = self.locks.get(&token).and_then(|name| self.sessions.get(name));
-        session.is_some_and(|session| matches!(session.hold, Hold::Locked(Lock { phase: Phase::Delivered(_), .. })))
-    }
-
     /// Stops the clock for a delivery that is being settled.
     pub(super) fn begin_settling(&mut self, token: Token, now: Now) -> Result<Entry, BusError> {
         self.advance(now);
@@ -256,13 +249,23 @@ impl State {
     }
 
     /// Gives a delivered message back, to rest for as long as its attempts deserve.
-    pub(super) fn give_back(&mut self, token: Token, why: &str, options: &QueueOptions, now: Instant) {
-        let Some(name) = self.locks.get(&token).cloned() else { return };
-        let Some(session) = self.sessions.get_mut(&name) else { return };
-        let Hold::Locked(Lock { phase: Phase::Delivered(_) | Phase::Settling, .. }) = session.hold else { return };
+    pub(super) fn give_back(
+        &mut self,
+        token: Token,
+        why: &str,
+        options: &QueueOptions,
+        now: Now,
+    ) -> Result<(), BusError> {
+        self.advance(now);
+        let name = self.locks.get(&token).cloned().ok_or(BusError::LockLost)?;
+        let session = self.sessions.get_mut(&name).ok_or(BusError::LockLost)?;
+        let Hold::Locked(Lock { phase: Phase::Delivered(_), .. }) = session.hold else {
+            return Err(BusError::LockLost);
+        };
         session.last_failure = Some(why.to_owned());
         let attempts = session.waiting.front().map_or(1, |first| first.attempts);
-        self.unlock(&name, false, Some(now + options.pause(attempts)));
+        self.unlock(&name, false, Some(now.instant + options.pause(attempts)));
+        Ok(())
     }
 
     /// Gives back what a receiver has when it goes away.

@@ -107,7 +107,7 @@ fn a_failure_lets_the_session_rest_and_no_other() {
     queue.send("a", 1, None);
     queue.send("a", 2, None);
     let first = queue.receive().unwrap();
-    queue.state.give_back(first.token, "not now", &queue.options, queue.now.instant);
+    queue.state.give_back(first.token, "not now", &queue.options, queue.now).unwrap();
     queue.send("b", 3, None);
     assert_eq!(queue.receive().unwrap().entry.number, 3);
     assert!(queue.receive().is_none());
@@ -115,12 +115,12 @@ fn a_failure_lets_the_session_rest_and_no_other() {
     queue.pass(Duration::from_millis(100));
     let again = queue.receive().unwrap();
     assert_eq!((again.entry.number, again.attempt()), (1, 2));
-    queue.state.give_back(again.token, "not now", &queue.options, queue.now.instant);
+    queue.state.give_back(again.token, "not now", &queue.options, queue.now).unwrap();
     queue.pass(Duration::from_millis(199));
     assert!(queue.receive().is_none(), "the second rest is twice as long");
     queue.pass(Duration::from_millis(1));
     let last = queue.receive().unwrap();
-    queue.state.give_back(last.token, "never", &queue.options, queue.now.instant);
+    queue.state.give_back(last.token, "never", &queue.options, queue.now).unwrap();
     queue.pass(Duration::from_secs(1));
     let exhausted = queue.fetch(1, 1).pop().unwrap();
     assert_eq!(exhausted.exhausted.as_deref(), Some("never"), "three attempts are all there are");
@@ -197,7 +197,7 @@ fn sessions_stay_in_order_whatever_happens() {
                 }
                 8 if !held.is_empty() => {
                     let claim = held.swap_remove(random.usize(..held.len()));
-                    queue.state.give_back(claim.token, "not now", &queue.options, queue.now.instant);
+                    let _ = queue.state.give_back(claim.token, "not now", &queue.options, queue.now);
                 }
                 9 => {
                     let pause = [Duration::from_millis(50), Duration::from_secs(11), LOCK][random.usize(..3)];
