@@ -16,14 +16,6 @@ pub const WAIT_DEFAULT: Duration = Duration::from_secs(5);
 pub const WAIT_MAX: Duration = Duration::from_secs(25);
 
 /// How far a command must have come before its mutation answers.
-///
-/// ```
-/// use async_graphql::InputType;
-/// use eventsource_graphql::CommandWait;
-///
-/// assert_eq!(CommandWait::type_name(), "CommandWait");
-/// assert!(CommandWait::Dispatched < CommandWait::Visible);
-/// ```
 #[derive(Enum, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CommandWait {
     /// The command is durably queued.

@@ -17,6 +17,23 @@ fn the_committed_schema_is_the_programs() {
 }
 
 #[tokio::test]
+async fn an_absent_or_null_argument_is_its_default() {
+    let server = TestServer::start().await;
+    let wait = "mutation($wait: CommandWait, $command: WorkflowCommandInput!) {
+        executeWorkflowCommand(command: $command, wait: $wait) { success version } }";
+    let pages = "query($first: Int, $order: WorkflowOrder) {
+        workflows(first: $first, orderBy: $order) { totalCount } }";
+    for (id, more) in [("a", json!({})), ("b", json!({ "wait": null, "first": null, "order": null }))] {
+        let mut variables = json!({ "command": start(id) });
+        variables.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let sent = &server.ask(wait, variables.clone()).await["executeWorkflowCommand"];
+        assert_eq!(sent, &json!({ "success": true, "version": null }));
+        assert!(server.ask(pages, variables).await["workflows"]["totalCount"].is_u64());
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_workflow_lives_through_all_its_states() {
     let server = TestServer::start().await;
     let begin = json!({ "startWorkflow": { "workflowId": "w", "definition": "order", "initiator": "ada",

@@ -36,13 +36,13 @@ impl Mutation {
         &self,
         context: &Context<'_>,
         command: WorkflowCommandInput,
-        #[graphql(default_with = "CommandWait::Dispatched")] wait: CommandWait,
+        #[graphql(default_with = "Some(CommandWait::Dispatched)")] wait: Option<CommandWait>,
         command_id: Option<ID>,
         expected_version: Option<i64>,
         timeout_ms: Option<i64>,
     ) -> Result<CommandResult, Error> {
         let time = wait_time(timeout_ms)?;
-        let wait = match wait {
+        let wait = match wait.unwrap_or(CommandWait::Dispatched) {
             CommandWait::Dispatched => Wait::Dispatched,
             CommandWait::Decided => Wait::Decided(time),
             CommandWait::Visible => Wait::Visible(time),

@@ -23,6 +23,8 @@ use crate::{
 
 /// Longest text to search for, in characters.
 const SEARCH_CHARS_MAX: usize = 200;
+/// Items in a page when `first` is absent or null.
+const FIRST_DEFAULT: i32 = 50;
 
 /// In which order workflows are listed. Ties are broken by id.
 #[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,22 +96,22 @@ impl Query {
     }
 
     /// Workflows, a page at a time. `search` looks in id, definition and initiator, whatever the case.
-    #[graphql(complexity = "page_cost(first, child_complexity)")]
+    #[graphql(complexity = "page_cost(first.unwrap_or(FIRST_DEFAULT), child_complexity)")]
     async fn workflows(
         &self,
         context: &Context<'_>,
         status: Option<WorkflowStatus>,
         search: Option<String>,
-        #[graphql(default_with = "WorkflowOrder::UpdatedDesc")] order_by: WorkflowOrder,
-        #[graphql(default = 50)] first: i32,
+        #[graphql(default_with = "Some(WorkflowOrder::UpdatedDesc)")] order_by: Option<WorkflowOrder>,
+        #[graphql(default_with = "Some(FIRST_DEFAULT)")] first: Option<i32>,
         after: Option<String>,
     ) -> Result<WorkflowConnection, Error> {
         let is_first = after.is_none();
         let mut query = of_status(status.map(Into::into));
         query.search = search.map(search_text).transpose()?.flatten();
-        query.order = order(order_by);
+        query.order = order(order_by.unwrap_or(WorkflowOrder::UpdatedDesc));
         query.after = after;
-        query.limit = page_size(first);
+        query.limit = page_size(first.unwrap_or(FIRST_DEFAULT));
         let page = services(context)?.live.find(query).await.map_err(|error| live_error(&error))?;
         Ok(WorkflowConnection::new(page, is_first))
     }
@@ -126,15 +128,15 @@ impl Query {
     }
 
     /// The events of a workflow, oldest first. A workflow that does not exist has none.
-    #[graphql(complexity = "page_cost(first, child_complexity)")]
+    #[graphql(complexity = "page_cost(first.unwrap_or(FIRST_DEFAULT), child_complexity)")]
     async fn workflow_history(
         &self,
         context: &Context<'_>,
         id: ID,
-        #[graphql(default = 50)] first: i32,
+        #[graphql(default_with = "Some(FIRST_DEFAULT)")] first: Option<i32>,
         after: Option<String>,
     ) -> Result<EventConnection<WorkflowEvent>, Error> {
-        history(&*services(context)?.store, &stream(&id)?, first, after.as_deref()).await
+        history(&*services(context)?.store, &stream(&id)?, first.unwrap_or(FIRST_DEFAULT), after.as_deref()).await
     }
 
     /// The workflow as it was at that version; null when it never had it.

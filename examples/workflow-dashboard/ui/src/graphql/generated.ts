@@ -12,17 +12,7 @@ export type CancelWorkflowInput = {
   reason: string;
 };
 
-/**
- * How far a command must have come before its mutation answers.
- *
- * ```
- * use async_graphql::InputType;
- * use eventsource_graphql::CommandWait;
- *
- * assert_eq!(CommandWait::type_name(), "CommandWait");
- * assert!(CommandWait::Dispatched < CommandWait::Visible);
- * ```
- */
+/** How far a command must have come before its mutation answers. */
 export type CommandWait =
   /** The command is durably queued. */
   | 'DISPATCHED'
