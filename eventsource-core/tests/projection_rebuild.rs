@@ -194,3 +194,16 @@ async fn a_rebuild_retries_what_was_parked() {
     assert_eq!(handle.progress().parked, 1);
     assert_eq!(views.serving("tallies").await.unwrap(), Some(2));
 }
+
+#[tokio::test(start_paused = true)]
+async fn views_ahead_of_their_store_are_refused_by_name() {
+    let (_, views) = filled(20).await;
+    let older: Arc<dyn EventStore> = Arc::new(MemoryEventStore::new());
+    for by in 0..15 {
+        add(&*older, &format!("k{}", by % 10), by).await;
+    }
+    let stopped = Projection::new(V1::default(), older, views).run(pending()).await.unwrap_err();
+    assert!(matches!(stopped, ProjectionError::Ahead { .. }), "{stopped}");
+    let told = stopped.to_string();
+    assert!(told.contains("position 20") && told.contains("ends at 15"), "{told}");
+}

@@ -105,6 +105,7 @@ impl<P: Projector> Engine<P> {
         let parked = ParkedStreams::load(&**views, projection, self.options.parked_streams_max);
         self.parked = parked.await.map_err(|source| self.lifecycle.store_error(source))?;
         let committed = opened.checkpoint.position;
+        self.check_store_holds(committed).await?;
         let query = self.query.clone().after(committed);
         let events = subscribe(Arc::clone(&self.store), query, self.options.subscribe).boxed();
         let now = Instant::now();
@@ -118,6 +119,18 @@ impl<P: Projector> Engine<P> {
             follow_head: now,
             tick: now + self.options.tick_interval,
         })
+    }
+
+    /// A reader that starts behind the end of the store would wait there while new events take the
+    /// positions it believes to have seen.
+    async fn check_store_holds(&self, committed: Option<Position>) -> Result<(), ProjectionError> {
+        let head = self.store.head().await.map_err(|source| self.lifecycle.store_error(source))?;
+        match committed {
+            Some(position) if committed > head => {
+                Err(ProjectionError::Ahead { projection: self.lifecycle.projection.clone(), position, head })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Commits what was gathered, or the checkpoint alone when it has fallen behind for long enough.

@@ -1,6 +1,6 @@
 //! Why a projection stops.
 
-use crate::{BoxError, store::StoreError, view::ProjectionId};
+use crate::{BoxError, position::Position, store::StoreError, view::ProjectionId};
 
 /// Why a projection stops. It never stops because a store is unavailable, nor because of one event.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +21,20 @@ pub enum ProjectionError {
         projection: ProjectionId,
         /// The version that queries read.
         serving: u32,
+    },
+    /// The views stand for events that the store does not hold: it was put back to an earlier copy,
+    /// or the views belong to another store. Remove the views; they are built again.
+    #[error(
+        "views of {projection} stand for position {position}, the store ends at {}; remove them, they are built again",
+        Position::value_of(*head)
+    )]
+    Ahead {
+        /// The projection.
+        projection: ProjectionId,
+        /// What the views stand for.
+        position: Position,
+        /// Where the store ends.
+        head: Option<Position>,
     },
     /// A stored view does not fit the projector's view type, or cannot be written as JSON.
     #[error("view {key:?} of {projection} does not fit; raise the projector's VERSION whenever the view changes shape")]
