@@ -1,4 +1,5 @@
 //! The memory queue under a paused clock: locks, delays and attempts take no time to test.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::{
     num::NonZeroU32,
