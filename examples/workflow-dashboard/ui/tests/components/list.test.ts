@@ -56,6 +56,15 @@ describe('Fresh', () => {
     expect(fresh.count).toBe(0);
   });
 
+  it('finds what the server finds: only the case of ASCII letters is ignored', () => {
+    const count = (search: string) => {
+      const fresh = new Fresh();
+      fresh.note([one('ORDER-Ä'), one('w', { initiator: '\u212Aarl' })], new Set(), { ...filter, search });
+      return fresh.count;
+    };
+    expect(['order-Ä', 'oRDer-Ä', 'order-ä', '\u212AARL', 'karl'].map(count)).toEqual([1, 1, 0, 1, 0]);
+  });
+
   it('is bounded', () => {
     const fresh = new Fresh();
     fresh.note(Array.from({ length: 2_000 }, (_, i) => one(`order-${i}`)), new Set(), filter);

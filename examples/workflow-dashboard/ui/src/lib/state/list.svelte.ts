@@ -61,6 +61,11 @@ export class Fresh {
 
 function matches(workflow: WorkflowSummaryFragment, { status, search }: Filter): boolean {
   if (status !== null && workflow.status !== status) return false;
-  const needle = search.trim().toLowerCase();
-  return [workflow.workflowId, workflow.definition, workflow.initiator].some((text) => text.toLowerCase().includes(needle));
+  const needle = foldCase(search.trim());
+  return [workflow.workflowId, workflow.definition, workflow.initiator].some((text) => foldCase(text).includes(needle));
+}
+
+/** The server's search is blind to the case of ASCII letters only: what it would not find is not announced either. */
+function foldCase(text: string): string {
+  return text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
 }
