@@ -78,6 +78,16 @@ describe('execute', () => {
     expect(shown).toEqual(['RUNNING 3', 'CANCELLED 4', 'RUNNING 3']);
   });
 
+  it('undecided is no rejection: the command is queued and will be carried out', async () => {
+    const { client, order, shown, answer } = await harness(workflow());
+    const outcome = execute(client, order);
+    await settled();
+    answer({ data: result({ success: false, version: null, code: 'undecided', message: 'not decided in time' }) });
+    expect(await outcome).toMatchObject({ kind: 'unanswered', message: 'not decided in time.', traceId: 't' });
+    await settled();
+    expect(shown.at(-1)).toBe('RUNNING 3');
+  });
+
   it('no answer is no rejection: the guess goes, and the same order can be sent again', async () => {
     const { client, order, shown, sent, answer } = await harness(workflow());
     const outcome = execute(client, order);

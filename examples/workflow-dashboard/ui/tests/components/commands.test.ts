@@ -9,10 +9,12 @@ import Harness from './Harness.svelte';
 
 const rejection = { success: false, version: 9, code: 'step-running', message: 'step ship is running already' };
 
-function show(answer: Record<string, unknown>) {
+/** A bar whose server gives these answers in turn, the last one again and again. */
+function show(...answers: Record<string, unknown>[]) {
   const sent: Record<string, unknown>[] = [];
   const link = new ApolloLink(({ variables }) => {
     sent.push(variables);
+    const answer = answers.length > 1 ? answers.shift() : answers[0];
     const base = { __typename: 'CommandResult', success: true, workflowId: 'order-1', commandId: 'c', version: 4, code: null, message: null, traceId: 'abc' };
     return new Observable((observer) => {
       observer.next({ data: { executeWorkflowCommand: { ...base, ...answer } } });
@@ -67,6 +69,33 @@ describe('CommandBar', () => {
     await waitFor(() => expect(byId('action-error').dataset['code']).toBe('step-running'));
     expect(byId('action-error').textContent).toContain('step ship is running already.');
     expect(byId('action-form')).toBeTruthy();
+  });
+
+  it('what is undecided is sent again with the same id, by its button and by the form', async () => {
+    const { sent } = show({ success: false, version: null, code: 'undecided', message: 'not decided in time' }, { success: false, version: null, code: 'undecided' }, {});
+    await fireEvent.click(byId('action-startStep'));
+    await fireEvent.input(byId('action-step'), { target: { value: 'pack' } });
+    await fireEvent.submit(byId('action-form'));
+    await waitFor(() => expect(byId('action-result').dataset['kind']).toBe('unanswered'));
+    await fireEvent.click(byId('action-again'));
+    await waitFor(() => expect([sent.length, byId('action-result').dataset['kind']]).toEqual([2, 'unanswered']));
+    await fireEvent.submit(byId('action-form'));
+    await waitFor(() => expect(byId('action-result').dataset['kind']).toBe('confirmed'));
+    expect(new Set(sent.map(({ commandId }) => commandId)).size).toBe(1);
+    expect(sent).toHaveLength(3);
+  });
+
+  it('another command is never sent with the id of the one that is undecided, nor one that was refused', async () => {
+    const { sent } = show({ success: false, version: null, code: 'undecided' }, rejection);
+    await fireEvent.click(byId('action-startStep'));
+    for (const name of ['pack', 'label', 'label']) {
+      const before = sent.length;
+      await fireEvent.input(byId('action-step'), { target: { value: name } });
+      await fireEvent.submit(byId('action-form'));
+      await waitFor(() => expect(byId('action-result').dataset['kind']).not.toBe('none'));
+      expect(sent).toHaveLength(before + 1);
+    }
+    expect(new Set(sent.map(({ commandId }) => commandId)).size).toBe(3);
   });
 
   it('the expectation is the version that the person saw when the form opened', async () => {

@@ -12,6 +12,8 @@ import { readFailure, sentence } from './failure';
 import { predict } from './predict';
 
 const VISIBLE_WAIT_MS = 5_000;
+/** The server's word for a command that is queued durably and that nobody decided in time. */
+const UNDECIDED = 'undecided';
 
 export interface Order {
   workflowId: string;
@@ -25,12 +27,22 @@ export type Outcome = { traceId: string; ms: number } & (
   /** `note` says what is still missing, for example that the change is not visible yet. */
   | { kind: 'confirmed'; version: number | null; note: string | null }
   | { kind: 'rejected'; code: string; message: string }
-  /** No answer came. The command may have been carried out; sending the same order again is safe. */
+  /** Nobody knows yet. The command may have been carried out, or will be; sending the same order again is safe. */
   | { kind: 'unanswered'; message: string }
 );
 
 export function newOrder(workflowId: string, command: WorkflowCommandInput, expectedVersion: number | null = null): Order {
   return { workflowId, command, commandId: uuidV7(), expectedVersion };
+}
+
+/**
+ * What a form sends: the order that is still unanswered when the person submits the same once more, so that it is done
+ * once, and otherwise the new one.
+ */
+export function sameOrNew(last: Order | null, outcome: Outcome | null, next: Order): Order {
+  if (last === null || outcome?.kind !== 'unanswered') return next;
+  const content = ({ commandId, ...rest }: Order) => JSON.stringify(rest);
+  return content(last) === content(next) ? last : next;
 }
 
 /**
@@ -49,6 +61,7 @@ export async function execute(client: ApolloClient, order: Order): Promise<Outco
     const ms = performance.now() - began;
     if (!result.success) {
       const { code, message, traceId } = result;
+      if (code === UNDECIDED) return { kind: 'unanswered', message: sentence(message ?? 'not decided in time'), traceId, ms };
       return { kind: 'rejected', code: code ?? 'REJECTED', message: sentence(message ?? 'the command was rejected'), traceId, ms };
     }
     if (before && result.version !== null) await catchUp(client, order.workflowId, result.version);
