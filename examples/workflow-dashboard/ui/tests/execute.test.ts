@@ -3,7 +3,7 @@ import { Observable } from 'rxjs';
 import { describe, expect, it } from 'vitest';
 import { WorkflowByIdDocument, type WorkflowDetailFragment } from '../src/graphql/generated';
 import { createCache } from '../src/lib/apollo/client';
-import { readDetail, writeDetail } from '../src/lib/apollo/write';
+import { readDetail, writeDetail, writeSummaries } from '../src/lib/apollo/write';
 import { execute, newOrder } from '../src/lib/commands/execute';
 import { workflow } from './fixtures';
 
@@ -66,6 +66,36 @@ describe('execute', () => {
     expect(shown.filter((text) => text === 'RUNNING 3')).toHaveLength(1);
     expect(sent[0]?.variables).toMatchObject({ wait: 'VISIBLE', expectedVersion: 3, commandId: order.commandId });
     expect(readDetail(client.cache, 'order-1')).toEqual(truth);
+  });
+
+  it('newer truth is shown while the answer is still on its way', async () => {
+    const { client, order, shown, answer } = await harness(workflow());
+    const outcome = execute(client, order);
+    await settled();
+    writeDetail(client.cache, workflow({ version: 3, initiator: 'told again' }));
+    await settled();
+    expect(shown).toEqual(['RUNNING 3', 'CANCELLED 4']);
+    writeDetail(client.cache, workflow({ status: 'FAILED', version: 4 }));
+    await settled();
+    writeDetail(client.cache, workflow({ status: 'RUNNING', version: 5 }));
+    await settled();
+    expect(shown).toEqual(['RUNNING 3', 'CANCELLED 4', 'FAILED 4', 'RUNNING 5']);
+    answer({ data: result({ success: false, version: 5, code: 'conflict', message: 'it is at 5' }) });
+    await outcome;
+    await settled();
+    expect(shown.at(-1)).toBe('RUNNING 5');
+    expect(client.cache.extract(true)).toEqual(client.cache.extract());
+  });
+
+  it('a summary in the list is newer truth too', async () => {
+    const { client, order, shown, answer } = await harness(workflow());
+    const outcome = execute(client, order);
+    writeSummaries(client.cache, [workflow({ status: 'COMPLETED', version: 6 })], null);
+    await settled();
+    expect(shown.at(-1)).toBe('COMPLETED 6');
+    answer({ data: result({ version: 4 }) });
+    await outcome;
+    expect(shown.at(-1)).toBe('COMPLETED 6');
   });
 
   it('a rejection takes the guess back and says why', async () => {

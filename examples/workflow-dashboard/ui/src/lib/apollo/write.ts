@@ -24,16 +24,33 @@ export function writeSummaries(cache: ApolloCache, workflows: readonly WorkflowS
   });
 }
 
-/** Puts a whole workflow under its own query; with `layer`, as a guess that `cache.removeOptimistic(layer)` takes back. */
-export function writeDetail(cache: ApolloCache, workflow: WorkflowDetailFragment, layer?: string): void {
-  const write = (target: ApolloCache) =>
-    target.writeQuery({
-      query: WorkflowByIdDocument,
-      variables: { id: workflow.workflowId },
-      data: { workflow },
+/** Puts a whole workflow under its own query. */
+export function writeDetail(cache: ApolloCache, workflow: WorkflowDetailFragment): void {
+  cache.writeQuery({ query: WorkflowByIdDocument, variables: { id: workflow.workflowId }, data: { workflow } });
+}
+
+let guesses = 0;
+
+/**
+ * Shows a guess over what the server told, until the returned function takes it back or the server tells that version
+ * or a newer one: a layer that stayed would hide every later push.
+ */
+export function guessDetail(cache: ApolloCache, guess: WorkflowDetailFragment): () => void {
+  guesses += 1;
+  const layer = `guess:${guesses}`;
+  const truth = cache
+    .watchFragment({ fragment: WorkflowSummaryFragmentDoc, fragmentName: 'WorkflowSummary', from: guess, optimistic: false })
+    .subscribe(({ data }) => {
+      // The cache is in the middle of telling its watchers, and cannot be changed until it has told them all.
+      if ((data.version ?? 0) >= guess.version) queueMicrotask(takeBack);
     });
-  if (layer === undefined) cache.batch({ update: write });
-  else cache.batch({ optimistic: layer, update: write });
+  cache.batch({ optimistic: layer, update: (target) => writeDetail(target, guess) });
+  return takeBack;
+
+  function takeBack() {
+    truth.unsubscribe();
+    cache.removeOptimistic(layer);
+  }
 }
 
 /** The workflow as the server told it, without any guess. */

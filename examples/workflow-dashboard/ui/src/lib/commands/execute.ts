@@ -5,7 +5,7 @@ import {
   type CommandResultFieldsFragment,
   type WorkflowCommandInput,
 } from '../../graphql/generated';
-import { readDetail, writeDetail } from '../apollo/write';
+import { guessDetail, readDetail, writeDetail } from '../apollo/write';
 import { uuidV7 } from '../text/ids';
 import { newTrace } from '../text/trace';
 import { readFailure, sentence } from './failure';
@@ -47,13 +47,11 @@ export function sameOrNew(last: Order | null, outcome: Outcome | null, next: Ord
 
 /**
  * Sends a command and waits until its effect is visible. What it will likely do is shown meanwhile; a rejection takes
- * that back, and so does the newer truth once it is here.
+ * that back, and so does the newer truth once it is here, before the answer or with it.
  */
 export async function execute(client: ApolloClient, order: Order): Promise<Outcome> {
-  const { cache } = client;
-  const layer = `order:${order.commandId}`;
-  const before = readDetail(cache, order.workflowId);
-  if (before) writeDetail(cache, predict(before, order.command, new Date().toISOString()), layer);
+  const before = readDetail(client.cache, order.workflowId);
+  const takeBack = before && guessDetail(client.cache, predict(before, order.command, new Date().toISOString()));
   const began = performance.now();
   const trace = newTrace();
   try {
@@ -70,7 +68,7 @@ export async function execute(client: ApolloClient, order: Order): Promise<Outco
   } catch (error) {
     return { ...readFailure(error), traceId: trace.traceId, ms: performance.now() - began };
   } finally {
-    if (before) cache.removeOptimistic(layer);
+    takeBack?.();
   }
 }
 
