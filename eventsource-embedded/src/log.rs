@@ -8,7 +8,7 @@
 //! | `window` `scan` | reading a segment with every check |
 //! | `segment` `files` `shared` | what readers see |
 //! | `create` `maintenance` `recovery` | making, sealing and opening segments |
-//! | `append` `medium` `writer` | the append path |
+//! | `append` `gather` `medium` `writer` | the append path |
 //! | `fetch` `decode` `intern` `read` | the read path |
 //! | `scrub` `salvage` | looking for damage, and saving what is left |
 
@@ -22,6 +22,7 @@ mod fetch;
 mod files;
 mod filter;
 mod frame;
+mod gather;
 mod header;
 mod index;
 mod index_file;
@@ -50,6 +51,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     thread::JoinHandle,
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -142,6 +144,7 @@ impl EventLog {
             durability: options.durability,
             segment_bytes_max: options.segment_bytes,
             active,
+            sync: Duration::ZERO,
             stopped: None,
         })
     }

@@ -4,6 +4,7 @@ use std::{
     num::NonZeroU32,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
+    time::Instant,
 };
 
 use async_trait::async_trait;
@@ -205,7 +206,10 @@ impl EventStore for EmbeddedEventStore {
         expected: ExpectedVersion,
         events: Vec<NewEvent>,
     ) -> Result<Appended, StoreError> {
-        self.log.append(stream, expected, events).await
+        let began = Instant::now();
+        let appended = self.log.append(stream, expected, events).await;
+        metrics::histogram!("eventsource_append_duration_seconds").record(began.elapsed());
+        appended
     }
 
     fn read_stream(

@@ -8,7 +8,7 @@ use std::{
     collections::VecDeque,
     path::PathBuf,
     sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use eventsource_core::{Appended, Clock, Position, StoreError, Version};
@@ -19,6 +19,7 @@ use super::{
     create,
     error::LogError,
     frame::Place,
+    gather::Gather,
     header::SEGMENT_HEADER_BYTES,
     index::{CommitRef, Index},
     key::IdBytes,
@@ -32,8 +33,6 @@ use super::{
     tail::{Tail, Watermark},
 };
 
-/// Requests that go into one group.
-const GROUP_REQUESTS_MAX: usize = 1024;
 /// Bytes that go into one group, unless one commit alone has more.
 const GROUP_BYTES_MAX: usize = 8 << 20;
 
@@ -61,6 +60,8 @@ pub(crate) struct Writer {
     pub(crate) durability: Durability,
     pub(crate) segment_bytes_max: u64,
     pub(crate) active: Active,
+    /// How long the last sync took.
+    pub(crate) sync: Duration,
     /// Why nothing is written any more.
     pub(crate) stopped: Option<Stopped>,
 }
@@ -112,16 +113,17 @@ enum Decision {
 
 impl Writer {
     /// Appends until every sender is gone, then closes the log.
-    pub(crate) fn run(mut self, mut requests: mpsc::Receiver<Append>) {
-        let mut received = Vec::with_capacity(GROUP_REQUESTS_MAX);
+    pub(crate) fn run(mut self, requests: mpsc::Receiver<Append>) {
+        let mut gather = Gather::new(requests);
         let mut waiting = VecDeque::new();
         let mut group = Group::default();
         self.maintenance.order_spare(self.next_segment_bytes());
-        while requests.blocking_recv_many(&mut received, GROUP_REQUESTS_MAX) > 0 {
-            waiting.extend(received.drain(..));
+        while gather.next(&mut waiting, self.sync) {
+            let answered = waiting.len();
             while !waiting.is_empty() {
                 self.commit_group(&mut waiting, &mut group);
             }
+            gather.answered(answered);
         }
         self.close();
     }
@@ -281,11 +283,16 @@ impl Writer {
         active.end += wide(group.bytes.len());
         active.position += group.events;
         if self.durability == Durability::Durable {
+            let began = Instant::now();
             active.medium.sync_data().map_err(LogError::io("syncing", path))?;
+            self.sync = began.elapsed();
+            metrics::histogram!("eventsource_log_sync_seconds").record(self.sync);
             self.tail.advance(active.watermark())?;
         }
         active.segment.publish(active.end);
         self.shared.publish(active.position - 1);
+        metrics::histogram!("eventsource_log_group_appends").record(f64::from(narrow(group.replies.len())));
+        metrics::counter!("eventsource_log_events_total").increment(group.events);
         Ok(())
     }
 
