@@ -12,6 +12,15 @@ const query = gql`
     }
   }
 `;
+const whole = gql`
+  query Whole {
+    workflow {
+      workflowId
+      version
+      steps
+    }
+  }
+`;
 const subscription = gql`
   subscription Updated {
     workflowUpdated {
@@ -25,11 +34,15 @@ const entity = (version: number) => ({ __typename: 'Workflow', workflowId: 'w', 
 function harness() {
   const pushes = new Subject<ApolloLink.Result>();
   const answers: number[] = [];
+  let asked = 0;
   const server = new ApolloLink((operation) =>
     operation.operationType === 'subscription'
       ? pushes
       : new Observable((observer) => {
-          observer.next({ data: { workflow: entity(answers.shift() ?? 0) } });
+          asked += 1;
+          const version = answers.shift() ?? 0;
+          const more = operation.operationName === 'Whole' ? { steps: `of ${version}` } : {};
+          observer.next({ data: { workflow: { ...entity(version), ...more } } });
           observer.complete();
         }),
   );
@@ -50,7 +63,14 @@ function harness() {
     return result.data?.workflow.version;
   };
   const cached = () => client.readQuery<{ workflow: { version: number } }>({ query })?.workflow.version;
-  return { push, ask, cached, seen };
+  type Whole = { workflow: { version: number; steps: string } };
+  const told = (data: Whole | null | undefined) => data && { version: data.workflow.version, steps: data.workflow.steps };
+  const askWhole = async (...given: number[]) => {
+    answers.push(...given);
+    return told((await client.query<Whole>({ query: whole, fetchPolicy: 'network-only' })).data);
+  };
+  const cachedWhole = () => told(client.readQuery<Whole>({ query: whole }));
+  return { push, ask, cached, askWhole, cachedWhole, asked: () => asked, seen };
 }
 
 describe('keepNewestLink', () => {
@@ -67,6 +87,24 @@ describe('keepNewestLink', () => {
     push(6);
     push(8);
     expect(seen).toEqual([8]);
+  });
+
+  it('a late answer that says more than the newer push is asked for again, never mixed with it', async () => {
+    const { push, askWhole, cachedWhole, asked } = harness();
+    push(8);
+    expect(await askWhole(6, 7, 8)).toEqual({ version: 8, steps: 'of 8' });
+    expect(cachedWhole()).toEqual({ version: 8, steps: 'of 8' });
+    expect(asked()).toBe(3);
+    expect(await askWhole(5)).toEqual({ version: 8, steps: 'of 8' });
+    expect(asked()).toBe(4);
+  });
+
+  it('a server that stays behind is not asked for ever: its answer is older, but whole', async () => {
+    const { push, askWhole, cachedWhole, asked } = harness();
+    push(8);
+    expect(await askWhole(6, 6, 6, 6, 6)).toEqual({ version: 6, steps: 'of 6' });
+    expect(cachedWhole()).toEqual({ version: 6, steps: 'of 6' });
+    expect(asked()).toBe(4);
   });
 
   it('time travel passes untouched and changes nothing for others', async () => {

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { Newest } from '../src/lib/links/newest';
 
 const workflow = (version: number, more: Record<string, unknown> = {}) => ({
@@ -24,10 +24,24 @@ describe('Newest', () => {
     expect(late).toEqual({ workflows: { nodes: [workflow(5)], totalCount: 1 } });
   });
 
-  it('adds no fields that were not asked for, and keeps those that nobody has newer', () => {
+  it('adds no fields that were not asked for', () => {
     const newest = new Newest();
     newest.settle(workflow(5, { initiator: 'anna' }));
-    expect(newest.settle(workflow(4, { steps: ['old'] }))).toEqual(workflow(5, { steps: ['old'] }));
+    expect(newest.settle(workflow(4))).toEqual(workflow(5));
+  });
+
+  it('mixes no two versions: what is not known of the newest stays as it came, and is told', () => {
+    const newest = new Newest();
+    newest.settle(workflow(7, { steps: ['of 7'] }));
+    newest.settle(workflow(8));
+    const onOlder = vi.fn();
+    const late = { workflow: workflow(6, { steps: ['of 6'] }) };
+    expect(newest.settle(late, onOlder)).toBe(late);
+    expect(onOlder).toHaveBeenCalledTimes(1);
+    expect(newest.version('w')).toBe(8);
+    newest.settle(workflow(8, { steps: ['of 8'] }), onOlder);
+    expect(newest.settle(late, onOlder)).toEqual({ workflow: workflow(8, { steps: ['of 8'] }) });
+    expect(onOlder).toHaveBeenCalledTimes(1);
   });
 
   it('keeps all fields seen of one version, whoever asked for them', () => {
@@ -37,13 +51,6 @@ describe('Newest', () => {
     expect(newest.settle(workflow(4, { initiator: 'x', definition: 'y' }))).toEqual(
       workflow(5, { initiator: 'anna', definition: 'order' }),
     );
-  });
-
-  it('does not mix the fields of two versions when a newer one arrives', () => {
-    const newest = new Newest();
-    newest.settle(workflow(4, { steps: ['of 4'] }));
-    newest.settle(workflow(5));
-    expect(newest.settle(workflow(3, { steps: ['of 3'] }))).toEqual(workflow(5, { steps: ['of 3'] }));
   });
 
   it('leaves payloads alone, whatever they look like', () => {

@@ -7,8 +7,9 @@ interface Entity {
 /**
  * The newest state seen of each workflow, whoever brought it.
  *
- * An answer may overtake or be overtaken by a push. `settle` puts the newest fields seen in the place of older ones,
- * so that nothing a reader has seen is taken back. Bounded: the workflow heard of longest ago is forgotten first.
+ * An answer may overtake or be overtaken by a push. `settle` puts the newest state seen in the place of an older one,
+ * so that nothing a reader has seen is taken back. It never mixes two versions: a workflow of which more was asked for
+ * than was ever seen of the newest version stays as it came. Bounded: the workflow heard of longest ago is forgotten first.
  */
 export class Newest {
   readonly #seen = new Map<string, Entity>();
@@ -23,9 +24,12 @@ export class Newest {
     return this.#seen.get(workflowId)?.version ?? 0;
   }
 
-  /** `data` with every older workflow brought up to date; the same object when nothing had to change. */
-  settle<T>(data: T): T {
-    return this.#walk(data) as T;
+  /**
+   * `data` with every older workflow brought up to date; the same object when nothing had to change. `onOlder` is called
+   * for each that is known to be older and could not be: only the server can tell all of the newer version.
+   */
+  settle<T>(data: T, onOlder: () => void = () => undefined): T {
+    return this.#walk(data, onOlder) as T;
   }
 
   /** True when `data` is about one workflow and only tells what was known in a newer version. */
@@ -39,29 +43,32 @@ export class Newest {
     this.#seen.clear();
   }
 
-  #walk(value: unknown): unknown {
+  #walk(value: unknown, onOlder: () => void): unknown {
     if (Array.isArray(value)) {
-      const items = value.map((item) => this.#walk(item));
+      const items = value.map((item) => this.#walk(item, onOlder));
       return items.some((item, i) => item !== value[i]) ? items : value;
     }
     if (!isObject(value)) return value;
-    if (isWorkflow(value)) return this.#newest(value);
+    if (isWorkflow(value)) return this.#newest(value, onOlder);
     // Payloads are a person's own JSON: whatever they look like, they are not ours to change.
     if (value['__typename'] === 'WorkflowEvent') return value;
     let copy: Record<string, unknown> | undefined;
     for (const [key, field] of Object.entries(value)) {
-      const settled = this.#walk(field);
+      const settled = this.#walk(field, onOlder);
       if (settled !== field) copy = { ...(copy ?? value), [key]: settled };
     }
     return copy ?? value;
   }
 
-  #newest(incoming: Entity): Entity {
+  #newest(incoming: Entity, onOlder: () => void): Entity {
     const known = this.#seen.get(incoming.workflowId);
     if (known !== undefined && incoming.version < known.version) {
-      const settled: Entity = { ...incoming };
-      for (const key of Object.keys(incoming)) if (Object.hasOwn(known, key)) settled[key] = known[key];
-      return settled;
+      const fields = Object.keys(incoming);
+      if (fields.every((field) => Object.hasOwn(known, field))) {
+        return Object.fromEntries(fields.map((field) => [field, known[field]])) as Entity;
+      }
+      onOlder();
+      return incoming;
     }
     this.#seen.delete(incoming.workflowId);
     this.#seen.set(incoming.workflowId, known?.version === incoming.version ? { ...known, ...incoming } : incoming);
