@@ -139,3 +139,16 @@ async fn a_receiver_that_waits_hears_of_new_messages() {
     sent.unwrap();
     received.complete().await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_is_a_dead_letter_is_new_when_it_is_sent_again() {
+    let options = MemoryQueueOptions::default().attempts_max(NonZeroU32::new(1).unwrap());
+    let queue = MemoryQueue::with_options(options);
+    let mut deliveries = queue.deliveries();
+    queue.send(vec![message("s", 1), message("s", 2), message("s", 3)]).await.unwrap();
+    next(&mut deliveries).await.dead_letter("no-use", "").await.unwrap();
+    next(&mut deliveries).await.abandon("no store").await.unwrap();
+    next(&mut deliveries).await.complete().await.unwrap();
+    queue.send(vec![message("s", 1), message("s", 2), message("s", 3)]).await.unwrap();
+    assert_eq!((queue.len(), queue.dead_letters().len()), (2, 2), "only what is done is known");
+}

@@ -221,6 +221,9 @@ impl QueueState {
 
     fn bury(&mut self, session: Arc<str>, reason: &str, description: &str) {
         if let Some(Queued { message, attempts, .. }) = self.first(&session) {
+            // It was not done: sent again, it is a new message.
+            self.recent.remove(&message.id);
+            self.recent_order.retain(|id| *id != message.id);
             let (reason, description) = (reason.to_owned(), description.to_owned());
             self.dead.push(DeadLetter { message, attempts, reason, description });
         }
