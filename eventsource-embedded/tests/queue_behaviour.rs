@@ -4,6 +4,7 @@
 mod sqlite_support;
 
 use std::{
+    collections::HashSet,
     num::{NonZeroU32, NonZeroUsize},
     path::Path,
     sync::{
@@ -172,6 +173,40 @@ async fn a_dead_letter_is_sent_again_as_the_last_of_its_session() {
         delivery.complete().await.unwrap();
     }
     assert_eq!((queue.stats().depth, queue.stats().dead_letters), (0, 0));
+}
+
+#[tokio::test]
+async fn a_message_that_is_a_dead_letter_is_new_when_it_is_sent_again() {
+    let folder = TempDir::new().unwrap();
+    let (given_up, worn_out) = (message("s", 1), message("t", 2));
+    let db = open(&folder);
+    let queue_before = queue(&db, quick());
+    queue_before.send(vec![given_up.clone(), worn_out.clone()]).await.unwrap();
+    let mut deliveries = queue_before.deliveries();
+    while queue_before.stats().dead_letters < 2 {
+        let delivery = next(&mut deliveries).await;
+        if delivery.message.id == given_up.id {
+            delivery.dead_letter("no-use", "").await.unwrap();
+        } else {
+            delivery.abandon("no store").await.unwrap();
+        }
+    }
+    queue_before.send(vec![given_up.clone()]).await.unwrap();
+    assert_eq!(queue_before.stats().depth, 1, "at once");
+    drop(deliveries);
+    db.close().await.unwrap();
+
+    let db = open(&folder);
+    let queue = queue(&db, quick());
+    queue.send(vec![given_up.clone(), worn_out.clone()]).await.unwrap();
+    assert_eq!((queue.stats().depth, queue.stats().dead_letters), (2, 2), "after a restart, and once");
+    let mut deliveries = queue.deliveries();
+    let (one, other) = (next(&mut deliveries).await, next(&mut deliveries).await);
+    assert_eq!(HashSet::from([number(&one), number(&other)]), HashSet::from([(given_up.id, 1), (worn_out.id, 1)]));
+    one.complete().await.unwrap();
+    other.complete().await.unwrap();
+    queue.send(vec![given_up, worn_out]).await.unwrap();
+    assert_eq!(queue.stats().depth, 0, "what is done is known");
 }
 
 #[tokio::test]

@@ -44,10 +44,9 @@ pub(super) fn count(shared: &Shared, reason: &'static str) {
     metrics::counter!("eventsource_queue_dead_letters_total", "queue" => queue, "reason" => reason).increment(1);
 }
 
-/// Moves a message to the dead letters, and remembers its id.
+/// Moves a message to the dead letters. Its id is not remembered: sent again, it is a new message.
 pub(super) fn bury(
     connection: &Connection,
-    shared: &Shared,
     entry: &Entry,
     reason: &str,
     description: &str,
@@ -67,7 +66,7 @@ pub(super) fn bury(
     )?;
     let moved = statement.execute((number, attempts, reason, description, now, seal(DEAD, &sealed)))?;
     row::expect_one(moved, number)?;
-    row::settle(connection, &shared.name, entry, now)
+    row::remove(connection, number)
 }
 
 pub(super) fn list(

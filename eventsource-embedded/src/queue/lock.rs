@@ -53,13 +53,13 @@ impl QueueLock {
             move |settled| {
                 let mut state = after.state();
                 match settled {
-                    Ok(()) => {
-                        state.settled(token, now);
-                        if let Some(reason) = dead {
-                            state.dead += 1;
+                    Ok(()) => match dead {
+                        None => state.settled(token, now),
+                        Some(reason) => {
+                            state.buried(token);
                             dead::count(&after, reason);
                         }
-                    }
+                    },
                     Err(_) => state.failed(token, Instant::now()),
                 }
                 drop(state);
@@ -77,8 +77,8 @@ impl QueueLock {
     }
 
     async fn bury(&mut self, kind: &'static str, reason: String, description: String) -> Result<(), BusError> {
-        let bury = move |connection: &Connection, shared: &Shared, entry: &Entry, now| {
-            dead::bury(connection, shared, entry, &reason, &description, now)
+        let bury = move |connection: &Connection, _: &Shared, entry: &Entry, now| {
+            dead::bury(connection, entry, &reason, &description, now)
         };
         self.settle(bury, Some(kind)).await
     }

@@ -141,7 +141,7 @@ impl Receiver {
             let next_change = {
                 let mut state = self.shared.state();
                 state.advance(self.shared.now());
-                if state.has_ready() {
+                if state.has_news() {
                     return;
                 }
                 state.next_change()
@@ -156,6 +156,19 @@ impl Drop for Receiver {
     fn drop(&mut self) {
         self.shared.state().leave(self.id);
         self.shared.wake.notify_waiters();
+        // When the writer has no room, the rows are put right at the closing at the latest.
+        if let Some(slot) = self.db.try_slot() {
+            let (work, after) = (Arc::clone(&self.shared), Arc::clone(&self.shared));
+            // The job is the writer's now, nobody waits for it.
+            drop(slot.submit(
+                move |connection| row::recount(connection, &work),
+                move |recounted| {
+                    if let Ok(rows) = recounted {
+                        after.state().recounted(rows);
+                    }
+                },
+            ));
+        }
     }
 }
 
@@ -169,12 +182,10 @@ fn load(connection: &Connection, shared: &Shared, claim: &Claim) -> Result<Loade
     };
     if let Some(why) = &claim.exhausted {
         let now = nanos(shared.clock.now()).unwrap_or(i64::MAX);
-        dead::bury(connection, shared, &claim.entry, dead::EXHAUSTED, why, now)?;
+        dead::bury(connection, &claim.entry, dead::EXHAUSTED, why, now)?;
         return Ok(Loaded::Buried);
     }
-    if !claim.entry.unused {
-        row::count_attempt(connection, number, claim.attempt())?;
-    }
+    row::count_attempt(connection, number, claim.attempt())?;
     Ok(Loaded::Message(Box::new(message)))
 }
 
@@ -184,10 +195,9 @@ fn note(shared: &Shared, claims: &[Claim], loaded: Option<&[Loaded]>, lock_time:
     let mut state = shared.state();
     for (at, claim) in claims.iter().enumerate() {
         match loaded.and_then(|loaded| loaded.get(at)) {
-            Some(Loaded::Message(_)) => state.loaded(claim.token, claim.attempt(), now + lock_time),
+            Some(Loaded::Message(_)) => state.loaded(claim.token, now + lock_time),
             Some(Loaded::Buried) => {
-                state.settled(claim.token, nanos(shared.clock.now()).unwrap_or(i64::MAX));
-                state.dead += 1;
+                state.buried(claim.token);
                 dead::count(shared, dead::EXHAUSTED);
             }
             Some(Loaded::Damaged(_)) => state.broken(claim.token),

@@ -6,7 +6,7 @@ use eventsource_core::Message;
 use rusqlite::{Connection, OptionalExtension, Row, types::ValueRef};
 use uuid::Uuid;
 
-use super::{entry::Entry, state::State};
+use super::{Shared, entry::Entry, state::State};
 use crate::db::{Fault, Findings, check, execute_sealed, seal, time};
 
 /// `message` holds what waits, `dead_letter` what was given up on, `settled` ids not to take again.
@@ -118,6 +118,15 @@ pub(super) fn count_attempt(connection: &Connection, number: i64, attempts: u32)
     expect_one(changed, number)
 }
 
+/// Writes down the attempts of messages whose last one reached nobody; returns them.
+///
+/// What was claimed again meanwhile is not among them, and a claim's job comes after this one.
+pub(super) fn recount(connection: &Connection, shared: &Shared) -> Result<Vec<(i64, u32)>, Fault> {
+    let rows = shared.state().overcounted();
+    rows.iter().try_for_each(|(number, attempts)| count_attempt(connection, *number, *attempts))?;
+    Ok(rows)
+}
+
 /// The message in this row.
 pub(super) fn load(connection: &Connection, number: i64) -> Result<Message, Fault> {
     let sql =
@@ -130,8 +139,7 @@ pub(super) fn load(connection: &Connection, number: i64) -> Result<Message, Faul
 
 /// Takes a message off the queue and remembers its id.
 pub(super) fn settle(connection: &Connection, queue: &str, entry: &Entry, settled_at: i64) -> Result<(), Fault> {
-    let changed = connection.prepare_cached("DELETE FROM message WHERE number = ?1")?.execute([entry.number])?;
-    expect_one(changed, entry.number)?;
+    remove(connection, entry.number)?;
     let values = [
         ValueRef::Integer(entry.number),
         ValueRef::Text(queue.as_bytes()),
@@ -141,6 +149,12 @@ pub(super) fn settle(connection: &Connection, queue: &str, entry: &Entry, settle
     let sql = "INSERT OR REPLACE INTO settled(number, queue, id, settled_at, seal) VALUES(?1, ?2, ?3, ?4, ?5)";
     execute_sealed(connection, sql, SETTLED, &values)?;
     Ok(())
+}
+
+/// Takes a message off the queue.
+pub(super) fn remove(connection: &Connection, number: i64) -> Result<(), Fault> {
+    let changed = connection.prepare_cached("DELETE FROM message WHERE number = ?1")?.execute([number])?;
+    expect_one(changed, number)
 }
 
 /// Forgets ids of settled messages.

@@ -35,7 +35,8 @@ const FULL_RETRY: Duration = Duration::from_secs(1);
 /// when it is due and holds up no other. A lock that runs out, a dropped delivery or stream and
 /// [`Delivery::abandon`] give the message back to its place, and its session rests a little longer
 /// after each failure; after the last attempt it is a dead letter. A message that is sent again while
-/// it is in the queue, or shortly after it was settled, is the same message.
+/// it is in the queue, or shortly after it was completed, is the same message; a dead letter that is
+/// sent again is a new one.
 ///
 /// ```
 /// use eventsource_core::{Message, MessageReceiver, MessageSender, Metadata};

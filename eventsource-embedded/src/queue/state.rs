@@ -37,6 +37,10 @@ pub(super) struct State {
     /// When they were settled, and their rows.
     recent_order: VecDeque<(i64, i64, Uuid)>,
     pub(super) dead: usize,
+    /// Rows that count an attempt which reached nobody, and how many did.
+    overcounted: BTreeMap<i64, u32>,
+    /// Nothing is handed out any more.
+    closed: bool,
     counter: u64,
 }
 
@@ -135,10 +139,10 @@ impl State {
             let name = timer.remove();
             let Some(session) = self.sessions.get_mut(&name) else { continue };
             match &session.hold {
-                Hold::Locked(Lock { phase: Phase::Buffered(_), .. }) => self.unlock(&name, true, None),
+                Hold::Locked(Lock { phase: Phase::Buffered(_), .. }) => self.unlock(&name, None),
                 Hold::Locked(_) => {
                     session.last_failure = Some("its lock ran out".to_owned());
-                    self.unlock(&name, false, None);
+                    self.unlock(&name, None);
                 }
                 _ => {
                     session.hold = Hold::New;
@@ -152,26 +156,40 @@ impl State {
     }
 
     /// Locks the first message of up to `count` sessions, those first that wait longest.
+    ///
+    /// Many are counted as delivered before the first of them is, and a process that ends meanwhile
+    /// leaves them so. That must not be the end of a message: its last attempt is claimed alone.
     pub(super) fn claim(&mut self, receiver: u64, count: usize, options: &QueueOptions) -> Vec<Claim> {
         let mut claims = Vec::new();
         while claims.len() < count
+            && !self.closed
             && let Some((_, name)) = self.ready.pop_first()
         {
             let token = Token::new(self.count());
             let Some(session) = self.sessions.get_mut(&name) else { continue };
             let Some(entry) = session.waiting.front().copied() else { continue };
+            let left = options.attempts_max.get().saturating_sub(entry.attempts);
+            if left == 1 && !claims.is_empty() {
+                self.ready.insert((entry.due, entry.number), name);
+                break;
+            }
             session.hold = Hold::Locked(Lock { token, receiver: Some(receiver), phase: Phase::Loading });
-            let exhausted = (entry.attempts >= options.attempts_max.get() && !entry.unused).then(|| {
+            let exhausted = (left == 0).then(|| {
                 session.last_failure.clone().unwrap_or_else(|| "the process ended while it had it".to_owned())
             });
+            self.overcounted.remove(&entry.number);
             self.locks.insert(token, name);
             claims.push(Claim { token, entry, exhausted });
+            if left == 1 {
+                break;
+            }
         }
         claims
     }
 
-    pub(super) fn has_ready(&self) -> bool {
-        !self.ready.is_empty()
+    /// Whether there is something to do for a receiver: a closed queue tells it so.
+    pub(super) fn has_news(&self) -> bool {
+        self.closed || !self.ready.is_empty()
     }
 
     /// When something happens by the passing of time alone.
@@ -180,16 +198,13 @@ impl State {
     }
 
     /// The attempt of a claim is written down: it can be delivered.
-    pub(super) fn loaded(&mut self, token: Token, attempt: u32, until: Instant) {
+    pub(super) fn loaded(&mut self, token: Token, until: Instant) {
         let timer = (until, self.count());
         let Some(name) = self.locks.get(&token).cloned() else { return };
         let Some(session) = self.sessions.get_mut(&name) else { return };
-        if let Some(first) = session.waiting.front_mut() {
-            (first.attempts, first.unused) = (attempt, false);
-        }
         let Hold::Locked(lock) = &mut session.hold else { return };
         if lock.receiver.is_none() {
-            return self.unlock(&name, true, None);
+            return self.unlock(&name, None);
         }
         lock.phase = Phase::Buffered(timer);
         self.timers.insert(timer, name);
@@ -205,7 +220,12 @@ impl State {
     /// A fetched message goes out; `false` when its lock ran out before.
     pub(super) fn deliver(&mut self, token: Token, until: Instant) -> bool {
         let phase = |timer| Phase::Delivered(timer);
-        self.restart(token, until, phase, |phase| matches!(phase, Phase::Buffered(_)))
+        let delivered = self.restart(token, until, phase, |phase| matches!(phase, Phase::Buffered(_)));
+        let session = self.locks.get(&token).filter(|_| delivered).and_then(|name| self.sessions.get_mut(name));
+        if let Some(first) = session.and_then(|session| session.waiting.front_mut()) {
+            first.attempts = first.attempts.saturating_add(1);
+        }
+        delivered
     }
 
     pub(super) fn renew(&mut self, token: Token, now: Now, until: Instant) -> Result<(), BusError> {
@@ -227,24 +247,38 @@ impl State {
         session.waiting.front().copied().ok_or(BusError::LockLost)
     }
 
-    /// The message of this lock has left the queue.
+    /// The message of this lock is done; its id is known for a while.
     pub(super) fn settled(&mut self, token: Token, settled_at: i64) {
-        let Some(name) = self.locks.remove(&token) else { return };
-        let Some(session) = self.sessions.get_mut(&name) else { return };
+        if let Some(entry) = self.take_off(token)
+            && self.recent.insert(entry.id)
+        {
+            self.recent_order.push_back((settled_at, entry.number, entry.id));
+        }
+    }
+
+    /// The message of this lock is a dead letter. It was not done, so its id is not known any more:
+    /// sent again, it is a new message.
+    pub(super) fn buried(&mut self, token: Token) {
+        self.take_off(token);
+        self.dead += 1;
+    }
+
+    fn take_off(&mut self, token: Token) -> Option<Entry> {
+        let name = self.locks.remove(&token)?;
+        let session = self.sessions.get_mut(&name)?;
         (session.hold, session.rests_until, session.last_failure) = (Hold::New, None, None);
-        if let Some(entry) = session.waiting.pop_front() {
+        let entry = session.waiting.pop_front();
+        if let Some(entry) = &entry {
             self.live.remove(&entry.id);
-            if self.recent.insert(entry.id) {
-                self.recent_order.push_back((settled_at, entry.number, entry.id));
-            }
         }
         self.dirty.push(name);
+        entry
     }
 
     /// The file could not be written: the message stays, and its session rests a moment.
     pub(super) fn failed(&mut self, token: Token, now: Instant) {
         if let Some(name) = self.locks.get(&token).cloned() {
-            self.unlock(&name, false, Some(now + FAILURE_PAUSE));
+            self.unlock(&name, Some(now + FAILURE_PAUSE));
         }
     }
 
@@ -264,7 +298,7 @@ impl State {
         };
         session.last_failure = Some(why.to_owned());
         let attempts = session.waiting.front().map_or(1, |first| first.attempts);
-        self.unlock(&name, false, Some(now.instant + options.pause(attempts)));
+        self.unlock(&name, Some(now.instant + options.pause(attempts)));
         Ok(())
     }
 
@@ -279,14 +313,37 @@ impl State {
             }
             match lock.phase {
                 Phase::Loading => lock.receiver = None,
-                Phase::Buffered(_) => self.unlock(&name, true, None),
+                Phase::Buffered(_) => self.unlock(&name, None),
                 Phase::Delivered(_) => {
                     session.last_failure = Some("the receiver went away".to_owned());
-                    self.unlock(&name, false, None);
+                    self.unlock(&name, None);
                 }
                 Phase::Settling => {}
             }
         }
+    }
+
+    /// Ends the handing out, so that every row can have the attempts that were used.
+    pub(super) fn close(&mut self) {
+        self.closed = true;
+        let names: Vec<_> = self.locks.values().cloned().collect();
+        for name in names {
+            if let Some(Session { hold: Hold::Locked(Lock { phase: Phase::Buffered(_), .. }), .. }) =
+                self.sessions.get(&name)
+            {
+                self.unlock(&name, None);
+            }
+        }
+    }
+
+    /// Rows that count an attempt too many, and what they should count.
+    pub(super) fn overcounted(&self) -> Vec<(i64, u32)> {
+        self.overcounted.iter().map(|(number, attempts)| (*number, *attempts)).collect()
+    }
+
+    /// These rows have been put right.
+    pub(super) fn recounted(&mut self, rows: &[(i64, u32)]) {
+        rows.iter().for_each(|(number, _)| drop(self.overcounted.remove(number)));
     }
 
     /// Ids of settled messages that are known for too long or too many, at most `count`; their rows.
@@ -329,18 +386,19 @@ impl State {
         true
     }
 
-    fn unlock(&mut self, name: &Arc<str>, unused: bool, rests_until: Option<Instant>) {
+    fn unlock(&mut self, name: &Arc<str>, rests_until: Option<Instant>) {
         let Some(session) = self.sessions.get_mut(name) else { return };
         let Hold::Locked(lock) = &session.hold else { return };
         self.locks.remove(&lock.token);
         if let Phase::Buffered(timer) | Phase::Delivered(timer) = lock.phase {
             self.timers.remove(&timer);
         }
+        // The attempt may be in the row, and nobody has had it.
+        if let (Phase::Loading | Phase::Buffered(_), Some(first)) = (&lock.phase, session.waiting.front()) {
+            self.overcounted.insert(first.number, first.attempts);
+        }
         session.hold = Hold::New;
         session.rests_until = rests_until;
-        if unused && let Some(first) = session.waiting.front_mut() {
-            first.unused = true;
-        }
         self.dirty.push(Arc::clone(name));
     }
 
