@@ -79,7 +79,8 @@ struct Inner {
 }
 
 impl Db {
-    /// Opens or makes the file, with `readers` threads that read; `load` sees it first.
+    /// Opens or makes the file, with `readers` threads that read; `load` sees it first, and `last` is
+    /// the last job before it is closed, also when the last handle is dropped.
     ///
     /// # Errors
     /// `Corrupt` when the file is damaged or no file of ours, `Invalid` when it has a newer format,
@@ -89,6 +90,7 @@ impl Db {
         kind: Kind,
         readers: usize,
         load: impl FnOnce(&Connection) -> Result<T, Fault>,
+        last: impl FnOnce(&Connection) -> Result<(), Fault> + Send + 'static,
     ) -> Result<(Self, T), StoreError> {
         let path: Arc<Path> = path.into();
         let named = |fault: Fault| fault.into_store_error(&path);
@@ -96,7 +98,7 @@ impl Db {
         let loaded = load(&connection).map_err(named)?;
         let readers = (0..readers).map(|_| connect::reader(&path)).collect::<Result<Vec<_>, _>>().map_err(named)?;
         let (jobs, receiver) = mpsc::channel(JOBS_MAX);
-        let writer = writer::Writer::new(connection, Arc::clone(&path), checkpoints);
+        let writer = writer::Writer::new(connection, Arc::clone(&path), checkpoints, writer::unasked(last));
         let mut threads = vec![spawn(format!("{}-writer", kind.name), move || writer.run(receiver)).map_err(named)?];
         let (reads, receiver) = mpsc::channel(READS_MAX);
         let receiver = Arc::new(Mutex::new(receiver));
@@ -120,6 +122,12 @@ impl Db {
         let jobs = self.inner.jobs.as_ref().ok_or_else(|| self.closed())?;
         let permit = jobs.reserve().await.map_err(|_| self.closed())?;
         Ok(Slot::new(permit, &self.inner.path))
+    }
+
+    /// The same without waiting, if the writer takes another job now.
+    pub(crate) fn try_slot(&self) -> Option<Slot<'_>> {
+        let permit = self.inner.jobs.as_ref()?.try_reserve().ok()?;
+        Some(Slot::new(permit, &self.inner.path))
     }
 
     /// Runs `work` in the writer's next transaction and returns once that is committed.

@@ -51,7 +51,9 @@ const KIND: Kind = Kind {
 ///
 /// What it acknowledges survives a power cut. It belongs to one process at a time: the locks on
 /// messages live in memory, so what a process had locked when it ended comes back at the next opening,
-/// with its attempts counted.
+/// with its attempts counted. A process that is killed may leave messages that it had only fetched
+/// ahead with one attempt too many, but never takes their last one: that is counted for a message alone,
+/// as it is handed out.
 ///
 /// ```
 /// use eventsource_core::{Message, MessageReceiver, MessageSender, Metadata};
@@ -175,17 +177,15 @@ impl QueueDb {
     /// `Corrupt` when it is damaged or no file of queues, `Invalid` when its format is newer than
     /// this library, `Unavailable` when it cannot be opened.
     pub fn open(path: &Path, options: QueueDbOptions) -> Result<Self, StoreError> {
+        let queues = Arc::new(Mutex::new(HashMap::new()));
+        let known = Arc::clone(&queues);
         let load = |connection: &Connection| Ok((row::load_all(connection)?, outcome::Shared::load(connection)?));
-        let (db, (found, outcomes)) = Db::open(path, KIND, options.readers.get(), load)?;
+        let last = move |connection: &Connection| close(connection, &known);
+        let (db, (found, outcomes)) = Db::open(path, KIND, options.readers.get(), load, last)?;
         let numbers = Numbers { next: AtomicI64::new(found.number_max + 1), stamp: AtomicI64::new(found.stamp_max) };
-        let queues = found.queues.into_iter().map(|(name, state)| (name, Known::Found(Box::new(state))));
-        Ok(Self {
-            db,
-            options,
-            numbers: Arc::new(numbers),
-            queues: Arc::new(Mutex::new(queues.collect())),
-            outcomes: Arc::new(outcomes),
-        })
+        let found = found.queues.into_iter().map(|(name, state)| (name, Known::Found(Box::new(state))));
+        queues.lock().unwrap_or_else(PoisonError::into_inner).extend(found);
+        Ok(Self { db, options, numbers: Arc::new(numbers), queues, outcomes: Arc::new(outcomes) })
     }
 
     /// The queue of this name. Every call gives another handle on the same queue.
@@ -275,6 +275,19 @@ impl Numbers {
     fn stamp(&self, now: i64) -> i64 {
         self.stamp.fetch_max(now, Ordering::Relaxed).max(now)
     }
+}
+
+/// Leaves every message with the attempts that reached somebody; the last job of the writer.
+fn close(connection: &Connection, queues: &Mutex<HashMap<Arc<str>, Known>>) -> Result<(), Fault> {
+    let queues = queues.lock().unwrap_or_else(PoisonError::into_inner);
+    for known in queues.values() {
+        if let Known::Open(shared) = known {
+            shared.state().close();
+            shared.wake.notify_waiters();
+            row::recount(connection, shared)?;
+        }
+    }
+    Ok(())
 }
 
 fn verify(connection: &Connection, findings: &mut Findings) -> Result<(), Fault> {

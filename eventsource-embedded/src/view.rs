@@ -113,7 +113,7 @@ impl ViewDb {
     /// `Corrupt` when it is damaged or no file of views, `Invalid` when its format is newer than
     /// this library, `Unavailable` when it cannot be opened.
     pub fn open(path: &Path, options: ViewDbOptions) -> Result<Self, StoreError> {
-        let (db, layouts) = Db::open(path, KIND, options.readers.get(), Layouts::load)?;
+        let (db, layouts) = Db::open(path, KIND, options.readers.get(), Layouts::load, |_| Ok(()))?;
         Ok(Self { db, layouts: Arc::new(layouts) })
     }
 

@@ -53,14 +53,33 @@ impl<'a> Slot<'a> {
         work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
         after: impl FnOnce(&Result<T, StoreError>) + Send + 'static,
     ) -> impl Future<Output = Result<T, StoreError>> + Send + 'static {
-        let (answer, answered) = oneshot::channel();
-        let pending = Pending { work: Some(work), result: None, after, answer };
-        self.permit.send(Job::Write(Box::new(pending)));
+        let (work, answered) = pending(work, after);
+        self.permit.send(Job::Write(work));
         let file = self.path.display().to_string();
         async move {
             answered.await.unwrap_or_else(|_| Err(StoreError::unavailable(format!("the writer of {file} has stopped"))))
         }
     }
+}
+
+/// A job that nobody asks for: its failure is logged.
+pub(super) fn unasked(work: impl FnOnce(&Connection) -> Result<(), Fault> + Send + 'static) -> Box<dyn Work> {
+    let log = |result: &Result<(), StoreError>| {
+        if let Err(error) = result {
+            tracing::warn!(error = %error, "the last job failed");
+        }
+    };
+    pending(work, log).0
+}
+
+type Answered<T> = oneshot::Receiver<Result<T, StoreError>>;
+
+fn pending<T: Send + 'static>(
+    work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    after: impl FnOnce(&Result<T, StoreError>) + Send + 'static,
+) -> (Box<dyn Work>, Answered<T>) {
+    let (answer, answered) = oneshot::channel();
+    (Box::new(Pending { work: Some(work), result: None, after, answer }), answered)
 }
 
 struct Pending<T, W, A> {
@@ -102,11 +121,13 @@ pub(super) struct Writer {
     connection: Connection,
     path: Arc<Path>,
     checkpoints: Checkpoints,
+    /// What is done when nothing else will be.
+    last: Option<Box<dyn Work>>,
 }
 
 impl Writer {
-    pub(super) fn new(connection: Connection, path: Arc<Path>, checkpoints: Checkpoints) -> Self {
-        Self { connection, path, checkpoints }
+    pub(super) fn new(connection: Connection, path: Arc<Path>, checkpoints: Checkpoints, last: Box<dyn Work>) -> Self {
+        Self { connection, path, checkpoints, last: Some(last) }
     }
 
     /// Writes until nobody can ask any more, or until it is told to close.
@@ -135,6 +156,8 @@ impl Writer {
                 tracing::error!(file = %self.path.display(), error = %fault, "checkpoint failed");
             }
         }
+        let last = self.last.take();
+        self.commit(last.into_iter().collect());
         let closed = self.checkpoints.close(&self.connection, &self.path);
         if let Err(fault) = &closed {
             tracing::warn!(file = %self.path.display(), error = %fault, "the write-ahead log stays beside the file");

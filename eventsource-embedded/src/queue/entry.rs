@@ -22,10 +22,8 @@ pub(super) struct Entry {
     /// Its row.
     pub(super) number: i64,
     pub(super) id: Uuid,
-    /// Deliveries that are written down.
+    /// Deliveries that reached somebody; its row has one more while it is fetched ahead.
     pub(super) attempts: u32,
-    /// Whether the last of them never reached anybody.
-    pub(super) unused: bool,
 }
 
 /// Names one lock.
@@ -51,13 +49,13 @@ impl Entry {
     /// A message that was never delivered.
     pub(super) fn new(number: i64, id: Uuid, sent_at: i64, not_before: Option<i64>) -> Self {
         let due = not_before.map_or(sent_at, |not_before| not_before.max(sent_at));
-        Self { due, not_before, number, id, attempts: 0, unused: false }
+        Self { due, not_before, number, id, attempts: 0 }
     }
 }
 
 impl Claim {
     /// The attempt that this delivery is.
     pub(super) fn attempt(&self) -> u32 {
-        if self.entry.unused { self.entry.attempts } else { self.entry.attempts.saturating_add(1) }
+        self.entry.attempts.saturating_add(1)
     }
 }

@@ -312,7 +312,13 @@ impl State {
                 continue;
             }
             match lock.phase {
-                Phase::Loading => lock.receiver = None,
+                Phase::Loading => {
+                    lock.receiver = None;
+                    // Its row will count the attempt: that is to be put right after.
+                    if let Some(first) = session.waiting.front() {
+                        self.overcounted.insert(first.number, first.attempts);
+                    }
+                }
                 Phase::Buffered(_) => self.unlock(&name, None),
                 Phase::Delivered(_) => {
                     session.last_failure = Some("the receiver went away".to_owned());
@@ -343,7 +349,9 @@ impl State {
 
     /// These rows have been put right.
     pub(super) fn recounted(&mut self, rows: &[(i64, u32)]) {
-        rows.iter().for_each(|(number, _)| drop(self.overcounted.remove(number)));
+        for (number, _) in rows {
+            self.overcounted.remove(number);
+        }
     }
 
     /// Ids of settled messages that are known for too long or too many, at most `count`; their rows.

@@ -39,7 +39,7 @@ impl Queue {
         self.state.advance(self.now);
         let claims = self.state.claim(receiver, count, &self.options);
         for claim in &claims {
-            self.state.loaded(claim.token, claim.attempt(), self.now.instant + LOCK);
+            self.state.loaded(claim.token, self.now.instant + LOCK);
         }
         claims
     }
@@ -150,13 +150,38 @@ fn a_receiver_that_leaves_gives_back_what_it_had() {
     let claims = queue.state.claim(7, 3, &queue.options);
     // One is still being loaded, one was fetched, one delivered.
     for claim in &claims[1..] {
-        queue.state.loaded(claim.token, 1, queue.now.instant + LOCK);
+        queue.state.loaded(claim.token, queue.now.instant + LOCK);
     }
     assert!(queue.state.deliver(claims[2].token, queue.now.instant + LOCK));
     queue.state.leave(7);
-    queue.state.loaded(claims[0].token, 1, queue.now.instant + LOCK);
+    queue.state.loaded(claims[0].token, queue.now.instant + LOCK);
     let back: Vec<_> = queue.fetch(8, 9).iter().map(|claim| (claim.entry.number, claim.attempt())).collect();
     assert_eq!(back, [(1, 1), (2, 1), (3, 2)], "only the delivered one has used an attempt");
+}
+
+#[test]
+fn a_last_attempt_is_claimed_alone_and_what_nobody_had_is_put_right() {
+    let mut queue = Queue::new();
+    for (session, number) in [("a", 1), ("b", 2), ("c", 3)] {
+        queue.send(session, number, None);
+    }
+    for _ in 0..2 {
+        let second = queue.fetch(1, 2).pop().unwrap();
+        assert_eq!(second.entry.number, 2);
+        assert!(queue.state.deliver(second.token, queue.now.instant + LOCK));
+        queue.state.leave(1);
+    }
+    assert_eq!(queue.state.overcounted(), [(1, 0)], "fetched and never delivered");
+    let numbers = |claims: Vec<Claim>| claims.iter().map(|claim| claim.entry.number).collect::<Vec<_>>();
+    assert_eq!(numbers(queue.fetch(1, 3)), [1], "the second has one attempt left");
+    assert_eq!(queue.state.overcounted(), [], "its row will be written again");
+    assert_eq!(numbers(queue.fetch(1, 3)), [2]);
+    assert_eq!(numbers(queue.fetch(1, 3)), [3]);
+    queue.state.close();
+    assert_eq!(queue.state.overcounted(), [(1, 0), (2, 2), (3, 0)]);
+    queue.state.recounted(&[(1, 0), (3, 0)]);
+    assert_eq!(queue.state.overcounted(), [(2, 2)]);
+    assert!(queue.fetch(1, 3).is_empty(), "a closed queue hands nothing out");
 }
 
 #[test]
