@@ -1,16 +1,21 @@
 //! What one client may ask of the server at once.
 
 mod document;
+mod source;
 
 use std::time::Duration;
 
+#[cfg(feature = "axum")]
+pub(crate) use self::{document::DOCUMENT_TOO_LARGE, source::check_source};
 use async_graphql::{SchemaBuilder, extensions::ExtensionFactory};
 use document::DocumentLimits;
 
 /// Bounds on everything a client can make large, with defaults for a public page.
 ///
 /// The first five guard the schema ([`apply`](Self::apply)); the rest guard the routes
-/// (`RouterOptions`, feature `axum`).
+/// (`RouterOptions`, feature `axum`). Both refuse a document of more than 15,000 tokens, or with more
+/// than 64 brackets, braces and parentheses open at once, before anything parses it; these are no
+/// settings.
 ///
 /// ```
 /// use async_graphql::{EmptyMutation, EmptySubscription, Object, Schema};
@@ -35,7 +40,8 @@ pub struct Limits {
     pub depth_max: usize,
     /// Highest sum of the costs of all fields, each counted under every alias. Default 10,000.
     pub complexity_max: usize,
-    /// Most fields and fragments in a document, each fragment counted wherever it is spread.
+    /// Most fields and fragments in a document, each fragment counted wherever it is spread, and one
+    /// that nobody spreads as it is written.
     /// Default 500. It is checked before anything is validated, so that neither a thousand aliases
     /// nor fragments that spread each other cost time.
     pub selections_max: usize,

@@ -35,8 +35,12 @@ use crate::{context::RequestContext, limits::Limits};
 /// - Every request passes the [`HostGuard`] (else 403), and every answer carries
 ///   [`SecurityHeaders::data`].
 /// - Every resolver finds a [`RequestContext`] in its context.
+/// - Neither route parses a document that is too long or nests too deep ([`Limits`]).
 ///
 /// A refusal has the shape of a GraphQL answer: `{"errors": [{"message", "extensions": {"code"}}]}`.
+///
+/// A server that the world can reach belongs behind a proxy that bounds what comes before a request:
+/// `axum::serve` has no time-out for headers and no cap on connections.
 ///
 /// Metrics: `graphql_request_seconds`, `graphql_refused_total` by `code`, `graphql_sockets`,
 /// `graphql_slow_clients_total`.

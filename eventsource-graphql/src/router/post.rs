@@ -14,7 +14,10 @@ use tokio::time::timeout;
 use tracing::Instrument;
 
 use super::{Credentials, Endpoint, refusal::Refusal};
-use crate::context::RequestContext;
+use crate::{
+    context::RequestContext,
+    limits::{DOCUMENT_TOO_LARGE, check_source},
+};
 
 /// Answers one query or mutation, or says why not.
 pub(super) async fn post<E: Executor>(
@@ -99,6 +102,8 @@ fn read(body: &[u8]) -> Result<Request, Refusal> {
     if request.query.trim().is_empty() {
         return Err(bad("the request has no query".to_owned()));
     }
+    check_source(&request.query)
+        .map_err(|too_large| Refusal::new(StatusCode::BAD_REQUEST, DOCUMENT_TOO_LARGE, too_large.to_string()))?;
     Ok(request)
 }
 

@@ -17,7 +17,10 @@ use super::{
     super::{Credentials, Endpoint, post::span},
     message::{ClientMessage, Problem, ServerMessage},
 };
-use crate::context::RequestContext;
+use crate::{
+    context::RequestContext,
+    limits::{DOCUMENT_TOO_LARGE, check_source},
+};
 
 /// Pings that may go by without a sign of life.
 const SILENT_PINGS: u32 = 3;
@@ -178,6 +181,9 @@ impl<E: Executor> Session<E> {
         if self.operations.len() >= operations_max {
             let message = format!("at most {operations_max} operations run on one WebSocket");
             return self.refuse(&id, &Problem::new(&message, "TOO_MANY_OPERATIONS")).await;
+        }
+        if let Err(too_large) = check_source(&request.query) {
+            return self.refuse(&id, &Problem::new(&too_large.to_string(), DOCUMENT_TOO_LARGE)).await;
         }
         let span = span(&context);
         let answers = match operation_type(&mut request) {

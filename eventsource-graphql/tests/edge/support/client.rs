@@ -48,7 +48,12 @@ impl Client {
     }
 
     pub(crate) async fn say(&mut self, message: Value) {
-        self.socket.send(Message::text(message.to_string())).await.unwrap();
+        self.send(message.to_string()).await;
+    }
+
+    /// Sends text as it is.
+    pub(crate) async fn send(&mut self, text: String) {
+        self.socket.send(Message::text(text)).await.unwrap();
     }
 
     pub(crate) async fn subscribe(&mut self, id: &str, query: &str) {
