@@ -4,7 +4,7 @@ use std::{num::NonZeroU32, path::Path, sync::Arc, time::Duration};
 
 use eventsource_core::{
     EventStore, MessageReceiver, MessageSender, OutcomeStore, SnapshotStore, StoreError, ViewStore,
-    memory::{MemoryEventStore, MemoryOutcomes, MemoryQueue, MemorySnapshots, MemoryViews},
+    memory::{MemoryEventStore, MemoryOutcomes, MemoryQueue, MemoryQueueOptions, MemorySnapshots, MemoryViews},
 };
 use eventsource_embedded::{Embedded, EmbeddedOptions, OpenError, QueueOptions};
 use uuid::Uuid;
@@ -29,6 +29,8 @@ pub struct Ports {
     pub sender: Arc<dyn MessageSender>,
     /// Where commands come from.
     pub receiver: Arc<dyn MessageReceiver>,
+    /// Deliveries of a command before it is a dead letter.
+    pub attempts_max: NonZeroU32,
     /// What has to be closed.
     engine: Option<Embedded>,
 }
@@ -49,7 +51,8 @@ impl Ports {
     /// Everything in memory: gone when the process ends.
     #[must_use]
     pub fn memory() -> Self {
-        let queue = MemoryQueue::new();
+        let options = MemoryQueueOptions::default();
+        let queue = MemoryQueue::with_options(options);
         Self {
             store_id: Uuid::new_v4().to_string().into(),
             store: Arc::new(MemoryEventStore::new()),
@@ -58,6 +61,7 @@ impl Ports {
             views: Arc::new(MemoryViews::new()),
             sender: Arc::new(queue.clone()),
             receiver: Arc::new(queue),
+            attempts_max: options.attempts_max,
             engine: None,
         }
     }
@@ -68,7 +72,8 @@ impl Ports {
     /// When another process uses the directory, or a file is damaged or cannot be opened.
     pub fn embedded(directory: &Path) -> Result<Self, PortsError> {
         let engine = Embedded::open(directory, EmbeddedOptions::default())?;
-        let commands = engine.queue(COMMANDS, queue_options())?;
+        let options = queue_options();
+        let commands = engine.queue(COMMANDS, options)?;
         Ok(Self {
             store_id: engine.events().store_id().to_string().into(),
             store: Arc::new(engine.events()),
@@ -77,6 +82,7 @@ impl Ports {
             views: Arc::new(engine.views()),
             sender: Arc::new(commands.clone()),
             receiver: Arc::new(commands),
+            attempts_max: options.attempts_max,
             engine: Some(engine),
         })
     }

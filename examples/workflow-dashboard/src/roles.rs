@@ -13,8 +13,8 @@ mod tests;
 
 pub use api::ApiRole;
 pub use commands::{Commands, REUSED_CODE, Reached, SendError, Wait};
-pub use handler::{HandlerError, HandlerRole, REFUSED_CODE, UNREADABLE_CODE};
-pub use health::Health;
+pub use handler::{DAMAGED_CODE, EXHAUSTED_CODE, HandlerError, HandlerRole, REFUSED_CODE, UNREADABLE_CODE};
+pub use health::{Health, StoreWatch};
 pub use message::{from_message, to_message};
 pub use outcomes::{OutcomeHub, Waiting};
 pub use projector::{ProjectorError, ProjectorRole};

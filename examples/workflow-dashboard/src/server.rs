@@ -17,7 +17,9 @@ use crate::{
     domain::Workflow,
     graphql::Services,
     ports::Ports,
-    roles::{ApiRole, Commands, HandlerError, HandlerRole, Health, OutcomeHub, ProjectorError, ProjectorRole},
+    roles::{
+        ApiRole, Commands, HandlerError, HandlerRole, Health, OutcomeHub, ProjectorError, ProjectorRole, StoreWatch,
+    },
     telemetry::metrics_handle,
     with_causes,
 };
@@ -85,7 +87,7 @@ impl Server {
     /// # Errors
     /// When the address cannot be listened on.
     pub async fn bind(ports: Ports, options: ServerOptions) -> Result<Self, ServerError> {
-        let hub = OutcomeHub::default();
+        let (hub, watch) = (OutcomeHub::default(), StoreWatch::default());
         let commands = CommandHandler::<Workflow>::new(Arc::clone(&ports.store), Arc::clone(&ports.outcomes))
             .with_snapshots(ports.snapshots, SNAPSHOT_EVERY);
         let projector = ProjectorRole::new(Arc::clone(&ports.store), ports.views);
@@ -95,6 +97,8 @@ impl Server {
             outcomes: ports.outcomes,
             hub: hub.clone(),
             concurrency: CONCURRENCY,
+            attempts_max: ports.attempts_max,
+            watch: watch.clone(),
         };
         let commands = Commands::new(ports.sender, commands, hub, projector.live());
         let services = Services {
@@ -104,7 +108,7 @@ impl Server {
             live: projector.live(),
             projection: projector.handle(),
         };
-        let health = Health::new(projector.handle());
+        let health = Health::new(projector.handle(), watch);
         let api = ApiRole::bind(options.listen, services, health.clone(), metrics_handle(), options.hosts).await;
         let api = api.map_err(|source| ServerError::Listen { address: options.listen, source })?;
         Ok(Self { api, handler, projector, health, commands })

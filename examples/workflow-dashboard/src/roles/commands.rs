@@ -53,7 +53,7 @@ pub enum Reached {
     NotYetVisible(Version),
     /// No workflow could take it: it was not sent.
     Invalid(InvalidCommand),
-    /// Its id belongs to an earlier command for another workflow: it was not sent.
+    /// Its id belongs to an earlier command for another workflow: it is not carried out.
     IdReused {
         /// The other workflow.
         workflow: String,
@@ -118,10 +118,13 @@ impl Commands {
         let reached = match timeout_at(started + time, waiting.outcome()).await {
             Ok(outcome) => {
                 hop("decided", started);
-                Reached::Decided(outcome)
+                reached(&command, outcome)
             }
             // The handler may be in another process, or may have told before the wait began.
-            Err(_) => self.outcome(command.id).await?.map_or(Reached::Undecided, Reached::Decided),
+            Err(_) => {
+                let outcome = self.outcome(command.id).await?;
+                outcome.map_or(Reached::Undecided, |outcome| reached(&command, outcome))
+            }
         };
         self.until_visible(reached, wait, started).await
     }
@@ -147,14 +150,7 @@ impl Commands {
         if let Err(invalid) = command.command.check() {
             return Ok(Some(Reached::Invalid(invalid)));
         }
-        Ok(self.outcome(command.id).await?.map(|outcome| {
-            let workflow = outcome.stream().key();
-            if workflow == command.command.workflow_id() {
-                Reached::Decided(outcome)
-            } else {
-                Reached::IdReused { workflow: workflow.to_owned() }
-            }
-        }))
+        Ok(self.outcome(command.id).await?.map(|outcome| reached(command, outcome)))
     }
 
     async fn until_visible(&self, reached: Reached, wait: Wait, started: Instant) -> Result<Reached, SendError> {
@@ -170,6 +166,16 @@ impl Commands {
             Err(LiveError::NotYetVisible { .. }) => Ok(Reached::NotYetVisible(*version)),
             Err(error) => Err(SendError::View(error)),
         }
+    }
+}
+
+/// The outcome of this id, which may be that of a command for another workflow.
+fn reached(command: &CommandEnvelope<WorkflowCommand>, outcome: Outcome) -> Reached {
+    let workflow = outcome.stream().key();
+    if workflow == command.command.workflow_id() {
+        Reached::Decided(outcome)
+    } else {
+        Reached::IdReused { workflow: workflow.to_owned() }
     }
 }
 

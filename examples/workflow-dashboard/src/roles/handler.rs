@@ -1,6 +1,12 @@
 //! The handler role: takes commands off the queue and carries them out.
 
-use std::{future::Future, num::NonZeroUsize, pin::pin, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    num::{NonZeroU32, NonZeroUsize},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use eventsource_core::{
     Aggregate, Backoff, BusError, CommandEnvelope, CommandHandler, CommandId, Delivery, ExecuteError, Executed,
@@ -10,18 +16,32 @@ use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered}
 use tokio::time::{Instant, sleep};
 use tracing::Instrument;
 
-use super::{message::from_message, outcomes::OutcomeHub};
+use super::{commands::REUSED_CODE, health::StoreWatch, message::from_message, outcomes::OutcomeHub};
 use crate::{
     domain::{Workflow, WorkflowCommand, WorkflowEvent, WorkflowRejection},
     with_causes,
 };
 
+type Tried = Result<Executed<WorkflowEvent>, ExecuteError<WorkflowRejection>>;
+
 /// The code of a command whose message cannot be read.
 pub const UNREADABLE_CODE: &str = "unreadable-command";
 /// The code of a command that the stores refuse to carry out.
 pub const REFUSED_CODE: &str = "not-storable";
+/// The code of a command that cannot be decided before stored data is repaired. It is not recorded.
+pub const DAMAGED_CODE: &str = "unreadable";
+/// The code of a command that was tried as often as its queue allows. It is not recorded.
+pub const EXHAUSTED_CODE: &str = "exhausted";
 
 /// Takes commands off the queue, many workflows at a time and each workflow in order.
+///
+/// - A decision and a refusal that is final are recorded: the same command again gets the same answer.
+/// - While a store is unavailable a command comes back. After its last attempt it is a dead letter.
+/// - A command that meets damaged data is a dead letter at once: trying again does not help, and
+///   other workflows go on.
+///
+/// A dead letter of the last two kinds leaves no outcome, because it was not decided. Whoever waits is
+/// told, and the same command sent again (or its dead letter resubmitted) is tried anew.
 #[derive(Debug)]
 pub struct HandlerRole {
     /// Where commands come from.
@@ -35,6 +55,10 @@ pub struct HandlerRole {
     /// Most commands carried out at the same time. Commits of different workflows share one write
     /// to the disk, so a larger number is faster until the disk is busy.
     pub concurrency: NonZeroUsize,
+    /// Deliveries of a message before the queue makes it a dead letter.
+    pub attempts_max: NonZeroU32,
+    /// Learns whether the stores work.
+    pub watch: StoreWatch,
 }
 
 /// The queue cannot be read any more.
@@ -46,7 +70,17 @@ pub struct HandlerError(#[source] BusError);
 enum Verdict {
     Done(Outcome),
     Again(String),
-    Dead { outcome: Outcome, code: &'static str, message: String },
+    /// Refused for good.
+    Dead {
+        outcome: Outcome,
+        code: &'static str,
+        message: String,
+    },
+    /// Not decided, and another attempt would not help.
+    Aside {
+        code: &'static str,
+        message: String,
+    },
 }
 
 impl HandlerRole {
@@ -114,27 +148,94 @@ impl HandlerRole {
         let id = CommandId::from_uuid(delivery.message.id);
         let verdict = match from_message(&delivery.message) {
             Ok(command) => {
-                let execution = async { verdict(&command, self.commands.execute(&command).await) };
+                let again = delivery.attempt > 1;
+                let execution = async {
+                    let tried = self.commands.execute(&command).await;
+                    self.watch_store(&tried, again);
+                    self.verdict(&command, tried).await
+                };
                 renewing(&mut delivery, execution).await
             }
             Err(error) => unreadable(&delivery, &error),
         };
         let settled = match verdict {
-            Verdict::Done(outcome) => {
-                tracing::debug!(?outcome, "command decided");
-                self.hub.tell(id, &outcome);
-                delivery.complete().await
-            }
-            Verdict::Again(why) => {
-                tracing::warn!(error = why, attempt = delivery.attempt, "command not decided, it comes back");
-                delivery.abandon(&why).await
-            }
+            Verdict::Done(outcome) => self.finish(delivery, id, &outcome).await,
+            Verdict::Again(why) => self.again(delivery, id, why).await,
             Verdict::Dead { outcome, code, message } => self.bury(delivery, id, outcome, code, &message).await,
+            Verdict::Aside { code, message } => self.put_aside(delivery, id, code, message).await,
         };
         if let Err(error) = settled {
             // The message comes back, and its command then gets the outcome it has now.
             tracing::warn!(error = with_causes(&error), "message not settled");
         }
+    }
+
+    /// What was not there is there again once it takes events, or decides what it could not before.
+    fn watch_store(&self, tried: &Tried, again: bool) {
+        match tried {
+            Err(ExecuteError::Store(StoreError::Unavailable { .. })) => self.watch.failed(),
+            Ok(executed) if again || (!executed.duplicate && !executed.events.is_empty()) => self.watch.worked(),
+            Err(ExecuteError::Rejected(_) | ExecuteError::RejectedBefore { .. } | ExecuteError::Stale { .. })
+                if again =>
+            {
+                self.watch.worked();
+            }
+            _ => {}
+        }
+    }
+
+    async fn verdict(&self, command: &CommandEnvelope<WorkflowCommand>, tried: Tried) -> Verdict {
+        let Err(ExecuteError::RejectedBefore { .. }) = &tried else { return verdict(command, tried) };
+        // The record tells which workflow refused it: the id may be that of another command.
+        match self.commands.outcome(command.id).await {
+            Ok(Some(outcome)) => Verdict::Done(outcome),
+            Ok(None) => verdict(command, tried),
+            Err(error) => unstored(&error, command.command.workflow_id()),
+        }
+    }
+
+    /// Everyone who waits for this id is told its outcome; whether it is that of their own command they
+    /// see by the workflow.
+    async fn finish(&self, delivery: Delivery, id: CommandId, outcome: &Outcome) -> Result<(), BusError> {
+        self.hub.tell(id, outcome);
+        let (theirs, ours) = (outcome.stream().key(), &*delivery.message.session);
+        if theirs != ours {
+            let message = format!("command id {id} belongs to an earlier command for workflow {theirs}");
+            tracing::error!(code = REUSED_CODE, message, "command not carried out, its message is a dead letter");
+            return delivery.dead_letter(REUSED_CODE, &message).await;
+        }
+        tracing::debug!(?outcome, "command decided");
+        delivery.complete().await
+    }
+
+    /// Gives the message back, as long as the queue would deliver it once more.
+    async fn again(&self, delivery: Delivery, id: CommandId, why: String) -> Result<(), BusError> {
+        let attempt = delivery.attempt;
+        if attempt < self.attempts_max.get() {
+            tracing::warn!(error = why, attempt, "command not decided, it comes back");
+            return delivery.abandon(&why).await;
+        }
+        let message = format!(
+            "not decided in {attempt} attempts, the last one ended with: {why}; once that is mended, \
+             send the command again with the same commandId"
+        );
+        self.put_aside(delivery, id, EXHAUSTED_CODE, message).await
+    }
+
+    /// Makes the message a dead letter and tells whoever waits, without a recorded outcome.
+    async fn put_aside(
+        &self,
+        delivery: Delivery,
+        id: CommandId,
+        code: &'static str,
+        message: String,
+    ) -> Result<(), BusError> {
+        tracing::error!(code, message, "command not decided, its message is a dead letter");
+        let stream = stream_of(&delivery.message.session);
+        delivery.dead_letter(code, &message).await?;
+        // After that, so that whoever sends it again at once sends a new message.
+        self.hub.tell(id, &Outcome::Rejected { stream, code: code.to_owned(), message });
+        Ok(())
     }
 
     /// Records the refusal before the message leaves the queue, so that whoever asks learns of it.
@@ -158,7 +259,7 @@ impl HandlerRole {
                 self.hub.tell(id, &outcome);
                 delivery.dead_letter(code, message).await
             }
-            Err(error) => delivery.abandon(&with_causes(&error)).await,
+            Err(error) => self.again(delivery, id, with_causes(&error)).await,
         }
     }
 }
@@ -183,17 +284,14 @@ async fn renewing<T>(delivery: &mut Delivery, work: impl Future<Output = T>) -> 
     }
 }
 
-fn verdict(
-    command: &CommandEnvelope<WorkflowCommand>,
-    result: Result<Executed<WorkflowEvent>, ExecuteError<WorkflowRejection>>,
-) -> Verdict {
+fn verdict(command: &CommandEnvelope<WorkflowCommand>, tried: Tried) -> Verdict {
     let workflow = command.command.workflow_id();
     let stream = || StreamId::new(Workflow::CATEGORY, workflow);
     let rejected = |code: &str, message: String| match stream() {
         Ok(stream) => Verdict::Done(Outcome::Rejected { stream, code: code.to_owned(), message }),
         Err(error) => dead(UNREADABLE_CODE, error.to_string(), workflow),
     };
-    match result {
+    match tried {
         Ok(Executed { stream, version: Some(version), events, .. }) if !events.is_empty() => {
             Verdict::Done(Outcome::Committed { stream, version })
         }
@@ -201,11 +299,27 @@ fn verdict(
         Err(ExecuteError::Rejected(rejection)) => rejected(rejection.code(), rejection.to_string()),
         Err(ExecuteError::RejectedBefore { code, message }) => rejected(&code, message),
         Err(stale @ ExecuteError::Stale { .. }) => rejected(STALE_CODE, stale.to_string()),
-        Err(ExecuteError::Store(error @ (StoreError::Unavailable { .. } | StoreError::Conflict { .. }))) => {
-            Verdict::Again(with_causes(&error))
-        }
-        Err(error) => dead(REFUSED_CODE, with_causes(&error), workflow),
+        Err(ExecuteError::Store(error)) => unstored(&error, workflow),
+        Err(error @ ExecuteError::InvalidKey(_)) => dead(REFUSED_CODE, with_causes(&error), workflow),
+        // What cannot be read today may be read after a repair: no refusal that stands for ever.
+        Err(error) => damaged(&error, workflow),
     }
+}
+
+fn unstored(error: &StoreError, workflow: &str) -> Verdict {
+    match error {
+        StoreError::Unavailable { .. } | StoreError::Conflict { .. } => Verdict::Again(with_causes(error)),
+        StoreError::Invalid { .. } => dead(REFUSED_CODE, with_causes(error), workflow),
+        _ => damaged(error, workflow),
+    }
+}
+
+fn damaged(error: &(dyn std::error::Error + 'static), workflow: &str) -> Verdict {
+    let (stream, what) = (stream_of(workflow), with_causes(error));
+    let message = format!(
+        "{stream} cannot be worked on: {what}; once that is repaired, send the command again with the same commandId"
+    );
+    Verdict::Aside { code: DAMAGED_CODE, message }
 }
 
 fn unreadable(delivery: &Delivery, error: &serde_json::Error) -> Verdict {
@@ -214,9 +328,12 @@ fn unreadable(delivery: &Delivery, error: &serde_json::Error) -> Verdict {
 }
 
 fn dead(code: &'static str, message: String, workflow: &str) -> Verdict {
-    let stream = StreamId::new(Workflow::CATEGORY, workflow)
-        .or_else(|_| StreamId::new(Workflow::CATEGORY, "unknown"))
-        .expect("the word unknown is a valid key");
-    let outcome = Outcome::Rejected { stream, code: code.to_owned(), message: message.clone() };
+    let outcome = Outcome::Rejected { stream: stream_of(workflow), code: code.to_owned(), message: message.clone() };
     Verdict::Dead { outcome, code, message }
+}
+
+fn stream_of(workflow: &str) -> StreamId {
+    StreamId::new(Workflow::CATEGORY, workflow)
+        .or_else(|_| StreamId::new(Workflow::CATEGORY, "unknown"))
+        .expect("the word unknown is a valid key")
 }

@@ -11,9 +11,9 @@ use std::{
 
 use async_trait::async_trait;
 use eventsource_core::{
-    Appended, CommandEnvelope, CommandHandler, CommandId, Direction, EventId, EventStore, ExpectedVersion, LiveQueries,
-    Message, MessageSender, Metadata, NewEvent, Outcome, OutcomeStore, Position, Query, RecordedEvent, StoreError,
-    StreamId, Version,
+    Appended, CommandEnvelope, CommandHandler, CommandId, Direction, EventId, EventName, EventStore, ExpectedVersion,
+    LiveQueries, Message, MessageSender, Metadata, NewEvent, Outcome, OutcomeStore, Position, Query, RecordedEvent,
+    StoreError, StreamId, Version,
     memory::{MemoryEventStore, MemoryOutcomes, MemoryQueue, MemoryQueueOptions, MemoryViews},
 };
 use futures::stream::BoxStream;
@@ -24,7 +24,10 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::{Commands, HandlerError, HandlerRole, OutcomeHub, Reached, UNREADABLE_CODE, Wait};
+use super::{
+    Commands, DAMAGED_CODE, EXHAUSTED_CODE, HandlerError, HandlerRole, OutcomeHub, REUSED_CODE, Reached, StoreWatch,
+    UNREADABLE_CODE, Wait,
+};
 use crate::domain::{Workflow, WorkflowCommand};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -85,6 +88,7 @@ struct Work {
     outcomes: Arc<MemoryOutcomes>,
     queue: MemoryQueue,
     commands: Commands,
+    watch: StoreWatch,
     stop: oneshot::Sender<()>,
     running: JoinHandle<Result<(), HandlerError>>,
 }
@@ -93,6 +97,7 @@ fn work(append_time: Duration, failures: u32, options: MemoryQueueOptions) -> Wo
     let store = Arc::new(Tired { store: MemoryEventStore::new(), append_time, failures_left: failures.into() });
     let (outcomes, queue, hub) =
         (Arc::new(MemoryOutcomes::new()), MemoryQueue::with_options(options), OutcomeHub::default());
+    let watch = StoreWatch::default();
     let handler = CommandHandler::<Workflow>::new(store.clone(), outcomes.clone());
     let role = HandlerRole {
         queue: Arc::new(queue.clone()),
@@ -100,6 +105,8 @@ fn work(append_time: Duration, failures: u32, options: MemoryQueueOptions) -> Wo
         outcomes: outcomes.clone(),
         hub: hub.clone(),
         concurrency: NonZeroUsize::new(64).unwrap(),
+        attempts_max: options.attempts_max,
+        watch: watch.clone(),
     };
     let live = LiveQueries::new(Arc::new(MemoryViews::new()));
     let commands = Commands::new(Arc::new(queue.clone()), handler, hub, live);
@@ -107,7 +114,7 @@ fn work(append_time: Duration, failures: u32, options: MemoryQueueOptions) -> Wo
     let running = tokio::spawn(role.run(async {
         let _ = stopped.await;
     }));
-    Work { store, outcomes, queue, commands, stop, running }
+    Work { store, outcomes, queue, commands, watch, stop, running }
 }
 
 impl Work {
@@ -158,6 +165,8 @@ async fn a_redelivered_command_has_its_first_outcome_and_appends_nothing() {
             outcomes: work.outcomes.clone(),
             hub: work.commands.hub().clone(),
             concurrency: NonZeroUsize::MIN,
+            attempts_max: NonZeroU32::MIN,
+            watch: StoreWatch::default(),
         };
         tokio::select! {
             ended = role.run(std::future::pending()) => panic!("{ended:?}"),
@@ -255,4 +264,103 @@ async fn a_command_nobody_carries_out_is_undecided_and_stays_queued() {
     assert_eq!(work.commands.outcome(command.id).await.unwrap(), None);
     assert_eq!(work.queue.len(), 1);
     work.running.abort();
+}
+
+fn code(outcome: &Outcome) -> &str {
+    let Outcome::Rejected { code, .. } = outcome else { panic!("{outcome:?}") };
+    code
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_that_meets_damage_is_put_aside_without_an_outcome_and_runs_after_the_repair() {
+    let work = work(Duration::ZERO, 0, MemoryQueueOptions::default());
+    let broken = NewEvent {
+        id: EventId::from_uuid(Uuid::new_v4()),
+        name: EventName::from_static("workflow-started"),
+        schema: 1,
+        payload: "{}".into(),
+        metadata: Metadata::default(),
+    };
+    let stream = StreamId::new("workflow", "w").unwrap();
+    work.store.append(&stream, ExpectedVersion::NoStream, vec![broken]).await.unwrap();
+    let command = step("w", "s");
+    for letters in 1..=2 {
+        let told = work.decided(command.clone()).await;
+        assert_eq!(code(&told), DAMAGED_CODE);
+        let Outcome::Rejected { message, .. } = &told else { panic!("{told:?}") };
+        assert!(message.contains("workflow/w") && message.contains("same commandId"), "{message}");
+        assert_eq!(work.commands.outcome(command.id).await.unwrap(), None, "it was not refused for good");
+        assert_eq!(work.queue.dead_letters().len(), letters, "sent again, it is tried again");
+    }
+    assert!(matches!(work.decided(start("other")).await, Outcome::Committed { .. }), "other workflows go on");
+    work.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_the_last_attempt_whoever_waits_is_told_and_the_same_command_can_run() {
+    let options = MemoryQueueOptions::default().attempts_max(NonZeroU32::new(2).unwrap());
+    let work = work(Duration::ZERO, 2, options);
+    let command = start("w");
+    let told = work.decided(command.clone()).await;
+    assert_eq!(code(&told), EXHAUSTED_CODE);
+    assert_eq!(work.queue.dead_letters()[0].reason, EXHAUSTED_CODE);
+    assert_eq!(work.commands.outcome(command.id).await.unwrap(), None);
+    assert!(matches!(work.decided(command).await, Outcome::Committed { .. }), "the store works again");
+    work.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_stays_away_is_noticed_until_it_works() {
+    let work = work(Duration::from_secs(1), 10, MemoryQueueOptions::default());
+    assert_eq!(work.commands.send(start("w"), Wait::Dispatched).await.unwrap(), Reached::Queued);
+    sleep(Duration::from_millis(5_500)).await;
+    assert_eq!(work.watch.trouble(), None, "five seconds are nothing");
+    sleep(Duration::from_secs(1)).await;
+    let trouble = work.watch.trouble().unwrap();
+    assert!(trouble.contains("unavailable for 5 s, 6 attempts"), "{trouble}");
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(work.queue.dead_letters().len(), 1);
+    assert!(work.watch.trouble().is_some(), "nobody sends, nothing is well");
+    assert!(matches!(work.decided(start("x")).await, Outcome::Committed { .. }));
+    assert_eq!(work.watch.trouble(), None);
+    work.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_id_for_two_workflows_at_once_is_told_to_the_second() {
+    let work = work(Duration::from_secs(1), 0, MemoryQueueOptions::default());
+    let (first, mut second) = (start("a"), start("b"));
+    second.id = first.id;
+    let send = |command| work.commands.send(command, Wait::Decided(PATIENCE));
+    let (one, other) = tokio::join!(send(first), send(second.clone()));
+    assert!(matches!(one.unwrap(), Reached::Decided(Outcome::Committed { .. })));
+    assert_eq!(other.unwrap(), Reached::IdReused { workflow: "a".into() });
+    let refused = start("a");
+    assert_eq!(code(&work.decided(refused.clone()).await), "workflow-exists");
+    // A queue that has forgotten the id delivers the second command.
+    for reused in [second.clone(), CommandEnvelope { id: refused.id, ..second }] {
+        let queue = MemoryQueue::new();
+        queue.send(vec![super::to_message(&reused)]).await.unwrap();
+        let mut waiting = work.commands.hub().wait_for(reused.id);
+        let role = HandlerRole {
+            queue: Arc::new(queue.clone()),
+            commands: CommandHandler::new(work.store.clone(), work.outcomes.clone()),
+            outcomes: work.outcomes.clone(),
+            hub: work.commands.hub().clone(),
+            concurrency: NonZeroUsize::MIN,
+            attempts_max: NonZeroU32::MIN,
+            watch: StoreWatch::default(),
+        };
+        let (stop, stopped) = oneshot::channel::<()>();
+        let told = async {
+            let told = waiting.outcome().await;
+            stop.send(()).unwrap();
+            told
+        };
+        let (ended, told) = tokio::join!(role.run(async { drop(stopped.await) }), told);
+        ended.unwrap();
+        assert_eq!(told.stream().key(), "a");
+        assert_eq!(queue.dead_letters()[0].reason, REUSED_CODE);
+    }
+    work.stop().await;
 }
