@@ -232,6 +232,19 @@ async fn a_batch_is_answered_one_by_one_and_keeps_its_order() {
     assert_eq!(told[..2], [(json!(1), Value::Null), (json!(2), Value::Null)]);
     assert_eq!(told[3..], [(json!(3), Value::Null), (Value::Null, json!("step-not-running"))]);
 
+    let twice = [start("x"), start("y")].map(|command| json!({ "command": command, "commandId": ids[0] }));
+    let (message, code) = server.refusal(query, json!({ "commands": twice })).await;
+    assert!(message.contains(&ids[0].to_string()) && message.contains("none was sent"), "{message}");
+    assert_eq!(code, "INVALID_ARGUMENT");
+    let racing = [start("r1"), start("r2")].map(|command| {
+        let id = json!({ "commandId": "7d9f5c52-3d1c-4f0e-9d53-0f2b8e9f6f10" });
+        server.execute_with(command, "VISIBLE", id)
+    });
+    let mut codes: Vec<_> =
+        futures::future::join_all(racing).await.into_iter().map(|mut result| result["code"].take()).collect();
+    codes.sort_by_key(Value::is_string);
+    assert_eq!(codes, [Value::Null, json!("command-id-reused")], "one id is one command");
+
     let many: Vec<Value> = (0..101).map(|_| json!({ "command": start("x") })).collect();
     assert!(server.refusal(query, json!({ "commands": many })).await.0.contains("at most 100"));
     server.stop().await;

@@ -1,5 +1,7 @@
 //! What can be told.
 
+use std::collections::HashSet;
+
 use async_graphql::{Context, Error, ID, Object};
 use eventsource_core::{CommandEnvelope, HandleError, IdSource, Projector, RandomIds, Repaired, StreamId};
 use eventsource_graphql::{
@@ -56,7 +58,7 @@ impl Mutation {
     }
 
     /// Sends up to 100 commands in their order with one durable write. Each is answered as with `wait: DISPATCHED`:
-    /// one that was decided before gets its first answer.
+    /// one that was decided before gets its first answer. No two of them may have the same `commandId`.
     #[graphql(complexity = "100 + child_complexity")]
     async fn dispatch_workflow_commands(
         &self,
@@ -70,6 +72,10 @@ impl Mutation {
         let request = RequestContext::of(context);
         let envelopes = commands.into_iter().map(|item| envelope(item.command, item.command_id.as_ref(), &request));
         let envelopes: Vec<_> = envelopes.collect::<Result<_, _>>()?;
+        let mut ids = HashSet::with_capacity(envelopes.len());
+        if let Some(twice) = envelopes.iter().find(|envelope| !ids.insert(envelope.id)) {
+            return Err(invalid(format!("command id {} is given to more than one command, none was sent", twice.id)));
+        }
         let names: Vec<_> =
             envelopes.iter().map(|envelope| (envelope.id, envelope.command.workflow_id().to_owned())).collect();
         let reached: Vec<Reached> =
