@@ -30,6 +30,7 @@ pub(super) fn changes<V: DeserializeOwned + Send + Sync + 'static>(
     from: Origin,
 ) -> BoxStream<'static, Result<LiveChanges<V>, LiveError>> {
     let follower = Arc::clone(&shared.log).follow();
+    let bytes_max = shared.options.batch_bytes_max;
     let following = Following {
         shared,
         follower,
@@ -41,6 +42,10 @@ pub(super) fn changes<V: DeserializeOwned + Send + Sync + 'static>(
     stream::unfold(following, |mut following| async move {
         let item = following.next().await?;
         Some((item, following))
+    })
+    .flat_map(move |item| match item {
+        Ok(changes) => stream::iter(changes.in_parts(bytes_max)).map(Ok).left_stream(),
+        Err(error) => stream::iter([Err(error)]).right_stream(),
     })
     .boxed()
 }

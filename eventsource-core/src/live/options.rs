@@ -25,18 +25,22 @@ pub struct LiveOptions {
     pub kept_views_max: usize,
     /// Most views that a reader who comes back is told about one by one; with more it gets a resync.
     pub resumed_views_max: usize,
+    /// Most bytes of stored views in one item of [`changes`](crate::LiveQueries::changes), and one
+    /// view more: what comes at once is told in parts of this size.
+    pub batch_bytes_max: usize,
     /// Pauses while the view store is unavailable. It is tried for ever.
     pub backoff: Backoff,
 }
 
 impl Default for LiveOptions {
-    /// Reconciles every 5 seconds, keeps up to 10,000 keys and views.
+    /// Reconciles every 5 seconds, keeps up to 10,000 keys and views, tells up to 256 KiB at once.
     fn default() -> Self {
         Self {
             reconcile_interval: Duration::from_secs(5),
             rung_keys_max: 10_000,
             kept_views_max: 10_000,
             resumed_views_max: 10_000,
+            batch_bytes_max: 256 << 10,
             backoff: Backoff::default(),
         }
     }

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// How many views are read at once.
-const PAGE: u32 = 500;
+const PAGE: u32 = 100;
 
 /// A reader of changed views.
 ///
