@@ -25,6 +25,8 @@ use crate::{
 const SEARCH_CHARS_MAX: usize = 200;
 /// Items in a page when `first` is absent or null.
 const FIRST_DEFAULT: i32 = 50;
+/// Cost of a field that reads every view, or a whole stream, however little of it is asked for.
+const SCAN_COST: usize = 100;
 
 /// In which order workflows are listed. Ties are broken by id.
 #[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +98,7 @@ impl Query {
     }
 
     /// Workflows, a page at a time. `search` looks in id, definition and initiator, whatever the case.
-    #[graphql(complexity = "page_cost(first.unwrap_or(FIRST_DEFAULT), child_complexity)")]
+    #[graphql(complexity = "SCAN_COST + page_cost(first.unwrap_or(FIRST_DEFAULT), child_complexity)")]
     async fn workflows(
         &self,
         context: &Context<'_>,
@@ -140,6 +142,7 @@ impl Query {
     }
 
     /// The workflow as it was at that version; null when it never had it.
+    #[graphql(complexity = "SCAN_COST + child_complexity")]
     async fn workflow_at(&self, context: &Context<'_>, id: ID, version: i64) -> Result<Option<Workflow>, Error> {
         let Some(version) = self::version(version)? else { return Ok(None) };
         let events = services(context)?.store.read_stream(&stream(&id)?, None, Direction::Forward);
