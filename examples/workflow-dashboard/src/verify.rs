@@ -1,6 +1,11 @@
 //! Holds every view against the fold of its stream, event by event and value for value.
 
-use std::{collections::BTreeMap, fmt, num::NonZeroU32};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+    fmt,
+    num::NonZeroU32,
+};
 
 use eventsource_core::{
     Aggregate, Checkpoint, Direction, Position, ProjectionId, Projector, Query, StoreError, StoredView, StreamId,
@@ -9,7 +14,7 @@ use eventsource_core::{
 use futures::TryStreamExt;
 
 use crate::{
-    domain::Workflow,
+    domain::{Workflow, WorkflowStatus},
     ports::Ports,
     projections::{Fold, WorkflowView, Workflows},
     with_causes,
@@ -83,6 +88,8 @@ impl fmt::Display for Verified {
 /// - A view is older than its stream only where the projection has not come further, or the stream
 ///   is parked.
 /// - There is no view without a stream.
+/// - The projection has not come further than the store.
+/// - Counts of all views and of those with each status, as lists show them, are those of the folds.
 ///
 /// # Errors
 /// When a store cannot be read.
@@ -106,18 +113,23 @@ pub async fn verify(ports: &Ports) -> Result<Verified, StoreError> {
     }
     let checkpoint = ports.views.checkpoint(&projection).await?;
     let reached = checkpoint.and_then(|Checkpoint { position }| position);
+    let head = ports.store.head().await?;
+    if reached > head {
+        verified.differs(format!("{projection} has come to {reached:?}, the store ends at {head:?}"));
+    }
     let parked = ports.views.parked(&projection, None, PARKED_MAX).await?;
     verified.parked = u64::try_from(parked.len()).unwrap_or(u64::MAX);
     let parked: BTreeMap<StreamId, Version> = parked.into_iter().map(|one| (one.stream, one.version)).collect();
 
     let mut shown = 0;
+    let mut folds: HashMap<WorkflowStatus, u64> = HashMap::new();
     for some in workflows.chunks(VIEWS_TOGETHER) {
         let keys: Vec<String> = some.iter().map(|stream| stream.key().to_owned()).collect();
         let views = ports.views.load(&projection, &keys).await?;
         for (stream, view) in some.iter().zip(views) {
             shown += u64::from(view.as_ref().is_some_and(|view| view.body.is_some()));
             let halt = parked.get(*stream).copied();
-            if let Err(what) = compare(ports, stream, view, reached, halt, &mut verified).await? {
+            if let Err(what) = compare(ports, stream, view, reached, halt, &mut verified, &mut folds).await? {
                 verified.differs(what);
             }
         }
@@ -125,6 +137,15 @@ pub async fn verify(ports: &Ports) -> Result<Verified, StoreError> {
     let stored = ports.views.find(&projection, ViewQuery::default()).await?.total;
     if stored != shown {
         verified.differs(format!("{stored} views are stored, {shown} of them belong to a stream"));
+    }
+    for status in WorkflowStatus::ALL {
+        let mut query = ViewQuery::default();
+        query.equal.push((Cow::Borrowed("status"), status.as_str().to_owned()));
+        let (listed, folded) =
+            (ports.views.find(&projection, query).await?.total, folds.get(&status).copied().unwrap_or_default());
+        if listed != folded {
+            verified.differs(format!("{listed} views are listed as {status}, {folded} folds are"));
+        }
     }
     Ok(verified)
 }
@@ -164,6 +185,7 @@ async fn compare(
     reached: Option<Position>,
     halt: Option<Version>,
     verified: &mut Verified,
+    folds: &mut HashMap<WorkflowStatus, u64>,
 ) -> Result<Result<(), String>, StoreError> {
     let stored_version = stored.as_ref().and_then(|view| view.version);
     let mut events = ports.store.read_stream(stream, None, Direction::Forward);
@@ -191,6 +213,9 @@ async fn compare(
         verified.trailing += u64::from(!is_parked);
     }
     let folded = at_view.and_then(|folded| folded.view.as_ref());
+    if let Some(view) = folded {
+        *folds.entry(view.status).or_default() += 1;
+    }
     let Some(body) = stored.and_then(|view| view.body) else {
         return Ok(if folded.is_none() { Ok(()) } else { Err(format!("{stream} has no view")) });
     };
@@ -211,7 +236,8 @@ mod tests {
     use std::future::pending;
 
     use eventsource_core::{
-        CommandEnvelope, CommandHandler, IdSource, Metadata, Position, Projection, ProjectionId, RandomIds, ViewBatch,
+        Checkpoint, CommandEnvelope, CommandHandler, IdSource, Metadata, Position, Projection, ProjectionId, RandomIds,
+        ViewBatch,
     };
 
     use super::verify;
@@ -259,19 +285,29 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_wrong_an_old_and_a_stray_view_are_found() {
+    async fn wrong_old_stray_and_miscounted_views_are_found_and_a_projection_ahead_of_its_store() {
         let projection = ProjectionId::of::<Workflows>();
-        for (damage, sentence) in [("wrong", "not the fold"), ("old", "lacks event 3"), ("stray", "belong to a stream")]
-        {
+        for (damage, sentence) in [
+            ("wrong", "not the fold"),
+            ("old", "lacks event 3"),
+            ("stray", "belong to a stream"),
+            ("miscounted", "1 views are listed as CANCELLED, 0 folds are"),
+            ("ahead", "has come to"),
+        ] {
             let ports = filled().await;
             let mut view = ports.views.load(&projection, &["a".to_owned()]).await.unwrap().remove(0).unwrap();
             let text = String::from_utf8(view.body.as_ref().unwrap().to_vec()).unwrap();
+            let mut batch = ViewBatch::default();
             match damage {
+                "miscounted" => {
+                    let other = text.replacen(r#""status":"RUNNING""#, r#""status":"CANCELLED""#, 1);
+                    view.body = Some(other.into_bytes().into());
+                }
+                "ahead" => batch.checkpoint = Some(Checkpoint { position: Position::new(7) }),
                 "wrong" => view.body = Some(text.replace("COMPLETED", "RUNNING").into_bytes().into()),
                 "old" => view.version = view.version.unwrap().previous(),
                 _ => "c".clone_into(&mut view.key),
             }
-            let mut batch = ViewBatch::default();
             batch.views.push(view);
             ports.views.commit(&projection, batch).await.unwrap();
             let verified = verify(&ports).await.unwrap();
