@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
+use axum::http::uri::Authority;
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
@@ -65,8 +66,17 @@ pub struct ServeArgs {
     #[arg(long)]
     pub no_demo: bool,
     /// Another name by which clients reach the server, as NAME or NAME:PORT; may be repeated.
-    #[arg(long = "allow-host", value_name = "HOST")]
+    #[arg(long = "allow-host", value_name = "HOST", value_parser = host)]
     pub allow_hosts: Vec<String>,
+}
+
+/// A host as the server's guard takes it.
+fn host(text: &str) -> Result<String, &'static str> {
+    let wrong = "a host is NAME or NAME:PORT, an address of IP version 6 stands in brackets";
+    let authority: Authority = text.parse().map_err(|_| wrong)?;
+    let port = text.strip_prefix(authority.host()).unwrap_or(text);
+    let port_fits = port.is_empty() || port.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok());
+    if authority.host().is_empty() || !port_fits { Err(wrong) } else { Ok(text.to_owned()) }
 }
 
 /// What to import.
@@ -122,4 +132,23 @@ pub struct StoreArgs {
     /// Folder of the store.
     #[arg(long, default_value = "workflow-dashboard-data")]
     pub data_dir: PathBuf,
+}
+
+#[cfg(test)]
+mod tests {
+    use eventsource_graphql::HostGuard;
+
+    use super::host;
+
+    #[test]
+    fn a_host_is_refused_before_the_guard_would_panic() {
+        for good in ["board.example", "Board.Example:8080", "10.0.0.1", "[::1]", "[::1]:80", "localhost:0"] {
+            let _ = HostGuard::new().allow_host(&host(good).unwrap());
+        }
+        for bad in ["", " ", ":80", "a b", "http://a", "a/b", "a@b", "a:", "a:x", "a:65536", "::1", "a:1:2"] {
+            assert!(host(bad).is_err(), "{bad:?}");
+            let panicked = std::panic::catch_unwind(|| HostGuard::new().allow_host(bad)).is_err();
+            assert!(panicked, "{bad:?} is a host for the guard");
+        }
+    }
 }

@@ -60,17 +60,26 @@ async fn serve(args: ServeArgs) -> Result<ExitCode, AnyError> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let _ = metrics_handle();
     let ports = if args.in_memory { Ports::memory() } else { open(args.data_dir.clone()).await? };
-    let is_empty = ports.store.head().await?.is_none();
-    let options = ServerOptions { listen: args.listen, hosts: args.allow_hosts };
-    let server = Server::bind(ports.clone(), options).await?;
-    say(&format!("listening on http://{}", server.address()))?;
-    let commands = server.commands();
     let shutdown = async move {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
     };
+    let served = serve_over(ports.clone(), args, shutdown).await;
+    let closed = ports.close().await;
+    served?;
+    closed?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Serves until `shutdown` is done. The ports are left open.
+async fn serve_over(ports: Ports, args: ServeArgs, shutdown: impl Future<Output = ()> + Send) -> Result<(), AnyError> {
+    let is_empty = ports.store.head().await?.is_none();
+    let options = ServerOptions { listen: args.listen, hosts: args.allow_hosts };
+    let server = Server::bind(ports, options).await?;
+    say(&format!("listening on http://{}", server.address()))?;
+    let commands = server.commands();
     let demo = async {
         if is_empty
             && !args.no_demo
@@ -80,14 +89,10 @@ async fn serve(args: ServeArgs) -> Result<ExitCode, AnyError> {
         }
         std::future::pending::<()>().await;
     };
-    let served = tokio::select! {
-        served = server.run(shutdown) => served,
+    tokio::select! {
+        served = server.run(shutdown) => Ok(served?),
         () = demo => Ok(()),
-    };
-    let closed = ports.close().await;
-    served?;
-    closed?;
-    Ok(ExitCode::SUCCESS)
+    }
 }
 
 /// The ports in this folder.

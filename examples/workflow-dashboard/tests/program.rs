@@ -174,12 +174,27 @@ fn errors_are_one_line_and_an_exit_code() {
         (vec!["import", "nothing.xes", "--speed", "0"], "a speed is max"),
         (vec!["verify", "--data-dir", missing.to_str().unwrap()], "is no folder"),
         (vec!["--listen", "256.0.0.1:1"], "invalid"),
+        (vec!["--in-memory", "--listen", "127.0.0.1:0", "--allow-host", "http://a"], "a host is NAME or NAME:PORT"),
     ] {
         let output = run(&arguments);
         assert!(!output.status.success(), "{arguments:?}");
         assert!(text(&output).contains(sentence), "{arguments:?}: {}", text(&output));
     }
     assert!(!missing.exists(), "verify makes nothing");
+}
+
+#[test]
+fn a_taken_address_leaves_every_file_closed() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (address, folder) = (taken.local_addr().unwrap().to_string(), tempfile::tempdir().unwrap());
+    let output = Command::new(PROGRAM).args(["--listen", &address, "--data-dir"]).arg(folder.path()).output().unwrap();
+    assert!(!output.status.success());
+    assert!(text(&output).contains(&format!("error: cannot listen on {address}")), "{}", text(&output));
+    for file in ["queue.db", "views.db"] {
+        let bytes = |name: String| std::fs::metadata(folder.path().join(name)).map_or(0, |file| file.len());
+        assert!(bytes(file.to_owned()) > 0, "{file} was made");
+        assert_eq!(bytes(format!("{file}-wal")), 0, "bytes in the log of {file}");
+    }
 }
 
 #[test]
