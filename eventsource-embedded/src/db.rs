@@ -31,6 +31,8 @@ use eventsource_core::StoreError;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::lock::{DirLock, FileLock};
+
 pub(crate) use connect::Synchronous;
 pub(crate) use fault::{Fault, bus_error};
 pub(crate) use scrub::Findings;
@@ -76,24 +78,36 @@ struct Inner {
     reads: Option<mpsc::Sender<reader::Read>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     closed: AtomicBool,
+    /// Given back when the writer has closed the file, at the latest after its threads are joined.
+    locks: Mutex<Option<Locks>>,
+}
+
+/// What keeps other processes out.
+struct Locks {
+    _file: FileLock,
+    _directory: Option<Arc<DirLock>>,
 }
 
 impl Db {
     /// Opens or makes the file, with `readers` threads that read; `load` sees it first, and `last` is
-    /// the last job before it is closed, also when the last handle is dropped.
+    /// the last job before it is closed, also when the last handle is dropped. The lock on its
+    /// `directory`, if somebody has that, is kept until then.
     ///
     /// # Errors
     /// `Corrupt` when the file is damaged or no file of ours, `Invalid` when it has a newer format,
-    /// `Unavailable` when it cannot be opened.
+    /// `Unavailable` when it cannot be opened or somebody else has it.
     pub(crate) fn open<T>(
         path: &Path,
         kind: Kind,
         readers: usize,
+        directory: Option<Arc<DirLock>>,
         load: impl FnOnce(&Connection) -> Result<T, Fault>,
         last: impl FnOnce(&Connection) -> Result<(), Fault> + Send + 'static,
     ) -> Result<(Self, T), StoreError> {
         let path: Arc<Path> = path.into();
         let named = |fault: Fault| fault.into_store_error(&path);
+        let file = FileLock::acquire(&beside(&path, "-lock")).map_err(named)?;
+        let locks = Mutex::new(Some(Locks { _file: file, _directory: directory }));
         let (connection, checkpoints) = verify::open_verified(&path, &kind).map_err(named)?;
         let loaded = load(&connection).map_err(named)?;
         let readers = (0..readers).map(|_| connect::reader(&path)).collect::<Result<Vec<_>, _>>().map_err(named)?;
@@ -108,7 +122,7 @@ impl Db {
             threads.push(spawn(name, move || reader::run(&connection, &receiver)).map_err(named)?);
         }
         let (threads, closed) = (Mutex::new(threads), AtomicBool::new(false));
-        let inner = Inner { path, kind, jobs: Some(jobs), reads: Some(reads), threads, closed };
+        let inner = Inner { path, kind, jobs: Some(jobs), reads: Some(reads), threads, closed, locks };
         Ok((Self { inner: Arc::new(inner) }, loaded))
     }
 
@@ -179,6 +193,7 @@ impl Db {
             return Ok(());
         }
         let result = answered.await.map_err(|_| self.closed())?;
+        self.inner.locks.lock().unwrap_or_else(PoisonError::into_inner).take();
         result.map_err(|fault| fault.into_store_error(&self.inner.path))
     }
 
@@ -205,6 +220,7 @@ impl Drop for Inner {
                 tracing::error!(file = %self.path.display(), "a database thread panicked");
             }
         }
+        // The locks go now, with the other fields.
     }
 }
 

@@ -26,7 +26,7 @@ pub(crate) const VIEWS_FILE: &str = "views.db";
 /// | `events/` | the truth | scrub it, salvage what is left, or restore a copy |
 /// | `queue.db` | commands on their way, outcomes of refused ones | restore a copy, or move it away: commands not yet carried out are lost |
 /// | `views.db` | views, checkpoints, snapshots | move it away: all of it is built again from the events |
-/// | `lock` | which process has it open | it goes with the process |
+/// | `lock`, `*-lock` | which process has it open | they go with the process |
 ///
 /// ```
 /// # let dir = tempfile::tempdir()?;
@@ -43,9 +43,9 @@ pub(crate) const VIEWS_FILE: &str = "views.db";
 /// ```
 #[derive(Clone, Debug)]
 pub struct Embedded {
+    /// Each of the three holds the lock on the directory, and so does every handle made of it.
     queues: QueueDb,
     views: ViewDb,
-    /// Dropped last, because the lock on the directory goes with it.
     events: EmbeddedEventStore,
 }
 
@@ -59,9 +59,12 @@ impl Embedded {
     pub fn open(directory: impl AsRef<Path>, options: EmbeddedOptions) -> Result<Self, OpenError> {
         let directory = directory.as_ref();
         let clock = Arc::clone(&options.clock);
-        let events = EmbeddedEventStore::open_locked(Arc::new(DirLock::acquire(directory)?), options)?;
-        let queues = QueueDb::open(&directory.join(QUEUE_FILE), QueueDbOptions::default().clock(clock))?;
-        let views = ViewDb::open(&directory.join(VIEWS_FILE), ViewDbOptions::default())?;
+        let lock = Arc::new(DirLock::acquire(directory)?);
+        let events = EmbeddedEventStore::open_locked(Arc::clone(&lock), options)?;
+        let (queues, views) = (directory.join(QUEUE_FILE), directory.join(VIEWS_FILE));
+        let queue_options = QueueDbOptions::default().clock(clock);
+        let queues = QueueDb::open_in(Some(Arc::clone(&lock)), &queues, queue_options)?;
+        let views = ViewDb::open_in(Some(lock), &views, ViewDbOptions::default())?;
         Ok(Self { events, queues, views })
     }
 

@@ -1,4 +1,4 @@
-//! One process at a time: the lock on a data directory.
+//! One process at a time: the locks on a data directory and on an SQLite file.
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::open::OpenError;
+use crate::{db::Fault, open::OpenError};
 
 const FILE_NAME: &str = "lock";
 
@@ -14,8 +14,27 @@ const FILE_NAME: &str = "lock";
 #[derive(Debug)]
 pub(crate) struct DirLock {
     directory: PathBuf,
+    _lock: Lock,
+}
+
+/// The lock on one database, in a file beside it: SQLite's own would let a second process in.
+#[derive(Debug)]
+pub(crate) struct FileLock {
+    _lock: Lock,
+}
+
+/// A locked file with the holder's process id in it.
+#[derive(Debug)]
+struct Lock {
     /// Closing the file gives the lock back.
     _file: File,
+}
+
+/// Why a file cannot be locked.
+enum Refused {
+    /// By this process, if it signed.
+    Held(Option<u32>),
+    Io(io::Error),
 }
 
 impl DirLock {
@@ -26,27 +45,46 @@ impl DirLock {
     pub(crate) fn acquire(directory: &Path) -> Result<Self, OpenError> {
         std::fs::create_dir_all(directory).map_err(OpenError::io(directory))?;
         let path = directory.join(FILE_NAME);
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(OpenError::io(&path))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let directory = directory.to_path_buf();
-                return Err(OpenError::Locked { directory, holder: holder(&mut file) });
-            }
-            Err(TryLockError::Error(error)) => return Err(OpenError::io(&path)(error)),
+        match Lock::acquire(&path) {
+            Ok(lock) => Ok(Self { directory: directory.to_path_buf(), _lock: lock }),
+            Err(Refused::Held(holder)) => Err(OpenError::Locked { directory: directory.to_path_buf(), holder }),
+            Err(Refused::Io(error)) => Err(OpenError::io(&path)(error)),
         }
-        sign(&mut file).map_err(OpenError::io(&path))?;
-        Ok(Self { directory: directory.to_path_buf(), _file: file })
     }
 
     pub(crate) fn directory(&self) -> &Path {
         &self.directory
+    }
+}
+
+impl FileLock {
+    /// Locks the file at `path`, which is made if it is not there.
+    ///
+    /// # Errors
+    /// `Unavailable` with the holder and the file when another handle or process has it.
+    pub(crate) fn acquire(path: &Path) -> Result<Self, Fault> {
+        match Lock::acquire(path) {
+            Ok(lock) => Ok(Self { _lock: lock }),
+            Err(Refused::Held(holder)) => {
+                let reason = format!("{} is locked by {}", path.display(), crate::open::process(holder));
+                Err(Fault::unavailable(reason))
+            }
+            Err(Refused::Io(error)) => Err(Fault::unavailable(error)),
+        }
+    }
+}
+
+impl Lock {
+    fn acquire(path: &Path) -> Result<Self, Refused> {
+        let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+        let mut file = open.map_err(Refused::Io)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(Refused::Held(holder(&mut file))),
+            Err(TryLockError::Error(error)) => return Err(Refused::Io(error)),
+        }
+        sign(&mut file).map_err(Refused::Io)?;
+        Ok(Self { _file: file })
     }
 }
 

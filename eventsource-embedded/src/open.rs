@@ -80,6 +80,6 @@ impl From<OpenError> for StoreError {
     }
 }
 
-fn process(holder: Option<u32>) -> String {
+pub(crate) fn process(holder: Option<u32>) -> String {
     holder.map_or_else(|| "another process".to_owned(), |holder| format!("process {holder}"))
 }

@@ -27,6 +27,7 @@ use tokio::sync::Notify;
 
 use crate::{
     db::{Db, Fault, Findings, Kind, ScrubReport, Synchronous},
+    lock::DirLock,
     outcome::{self, EmbeddedOutcomes},
 };
 pub use dead::DeadLetter;
@@ -175,13 +176,23 @@ impl QueueDb {
     ///
     /// # Errors
     /// `Corrupt` when it is damaged or no file of queues, `Invalid` when its format is newer than
-    /// this library, `Unavailable` when it cannot be opened.
+    /// this library, `Unavailable` when it cannot be opened or is open already: `queue.db-lock` beside
+    /// it is locked meanwhile.
     pub fn open(path: &Path, options: QueueDbOptions) -> Result<Self, StoreError> {
+        Self::open_in(None, path, options)
+    }
+
+    /// The same in a directory that may be locked already.
+    pub(crate) fn open_in(
+        directory: Option<Arc<DirLock>>,
+        path: &Path,
+        options: QueueDbOptions,
+    ) -> Result<Self, StoreError> {
         let queues = Arc::new(Mutex::new(HashMap::new()));
         let known = Arc::clone(&queues);
         let load = |connection: &Connection| Ok((row::load_all(connection)?, outcome::Shared::load(connection)?));
         let last = move |connection: &Connection| close(connection, &known);
-        let (db, (found, outcomes)) = Db::open(path, KIND, options.readers.get(), load, last)?;
+        let (db, (found, outcomes)) = Db::open(path, KIND, options.readers.get(), directory, load, last)?;
         let numbers = Numbers { next: AtomicI64::new(found.number_max + 1), stamp: AtomicI64::new(found.stamp_max) };
         let found = found.queues.into_iter().map(|(name, state)| (name, Known::Found(Box::new(state))));
         queues.lock().unwrap_or_else(PoisonError::into_inner).extend(found);

@@ -18,6 +18,7 @@ use rusqlite::{Connection, OptionalExtension, types::ValueRef};
 
 use crate::{
     db::{Db, Fault, Findings, Kind, ScrubReport, Synchronous, check, execute_sealed},
+    lock::DirLock,
     snapshot::{self, EmbeddedSnapshots},
 };
 use layout::Layouts;
@@ -111,9 +112,19 @@ impl ViewDb {
     ///
     /// # Errors
     /// `Corrupt` when it is damaged or no file of views, `Invalid` when its format is newer than
-    /// this library, `Unavailable` when it cannot be opened.
+    /// this library, `Unavailable` when it cannot be opened or is open already: `views.db-lock` beside
+    /// it is locked meanwhile.
     pub fn open(path: &Path, options: ViewDbOptions) -> Result<Self, StoreError> {
-        let (db, layouts) = Db::open(path, KIND, options.readers.get(), Layouts::load, |_| Ok(()))?;
+        Self::open_in(None, path, options)
+    }
+
+    /// The same in a directory that may be locked already.
+    pub(crate) fn open_in(
+        directory: Option<Arc<DirLock>>,
+        path: &Path,
+        options: ViewDbOptions,
+    ) -> Result<Self, StoreError> {
+        let (db, layouts) = Db::open(path, KIND, options.readers.get(), directory, Layouts::load, |_| Ok(()))?;
         Ok(Self { db, layouts: Arc::new(layouts) })
     }
 
