@@ -29,7 +29,7 @@ use std::{
 
 use eventsource_core::StoreError;
 use rusqlite::Connection;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::lock::{DirLock, FileLock};
 
@@ -78,6 +78,7 @@ struct Inner {
     reads: Option<mpsc::Sender<reader::Read>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     closed: AtomicBool,
+    ended: watch::Receiver<writer::Ended>,
     /// Given back when the writer has closed the file, at the latest after its threads are joined.
     locks: Mutex<Option<Locks>>,
 }
@@ -112,7 +113,8 @@ impl Db {
         let loaded = load(&connection).map_err(named)?;
         let readers = (0..readers).map(|_| connect::reader(&path)).collect::<Result<Vec<_>, _>>().map_err(named)?;
         let (jobs, receiver) = mpsc::channel(JOBS_MAX);
-        let writer = writer::Writer::new(connection, Arc::clone(&path), checkpoints, writer::unasked(last));
+        let (ending, ended) = watch::channel(None);
+        let writer = writer::Writer::new(connection, Arc::clone(&path), checkpoints, writer::unasked(last), ending);
         let mut threads = vec![spawn(format!("{}-writer", kind.name), move || writer.run(receiver)).map_err(named)?];
         let (reads, receiver) = mpsc::channel(READS_MAX);
         let receiver = Arc::new(Mutex::new(receiver));
@@ -122,7 +124,7 @@ impl Db {
             threads.push(spawn(name, move || reader::run(&connection, &receiver)).map_err(named)?);
         }
         let (threads, closed) = (Mutex::new(threads), AtomicBool::new(false));
-        let inner = Inner { path, kind, jobs: Some(jobs), reads: Some(reads), threads, closed, locks };
+        let inner = Inner { path, kind, jobs: Some(jobs), reads: Some(reads), threads, closed, ended, locks };
         Ok((Self { inner: Arc::new(inner) }, loaded))
     }
 
@@ -185,14 +187,17 @@ impl Db {
     }
 
     /// Finishes the writes that were asked for, moves the write-ahead log into the file, and closes it.
+    /// Whoever asks, once or again, waits until that is done and is told how it went.
     pub(crate) async fn close(&self) -> Result<(), StoreError> {
         let Some(jobs) = self.inner.jobs.as_ref() else { return Ok(()) };
         self.inner.closed.store(true, Ordering::Release);
-        let (answer, answered) = oneshot::channel();
-        if jobs.send(writer::Job::Close(answer)).await.is_err() {
-            return Ok(());
-        }
-        let result = answered.await.map_err(|_| self.closed())?;
+        // When it is refused it is being closed already, and everybody waits for the same end.
+        let _ = jobs.send(writer::Job::Close).await;
+        let mut ended = self.inner.ended.clone();
+        let result = match ended.wait_for(Option::is_some).await {
+            Ok(ended) => ended.as_ref().map_or(Ok(()), |result| result.as_ref().map_err(Fault::for_others).copied()),
+            Err(_) => return Err(self.closed()),
+        };
         self.inner.locks.lock().unwrap_or_else(PoisonError::into_inner).take();
         result.map_err(|fault| fault.into_store_error(&self.inner.path))
     }
@@ -234,3 +239,6 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.push(suffix);
     name.into()
 }
+
+#[cfg(test)]
+mod tests;

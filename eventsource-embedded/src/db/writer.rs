@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use eventsource_core::StoreError;
 use rusqlite::Connection;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{checkpoint::Checkpoints, fault::Fault, scrub::PagesReport};
 
@@ -16,8 +16,8 @@ pub(super) enum Job {
     Write(Box<dyn Work>),
     /// Check the pages of the file against their sums.
     Pages(oneshot::Sender<PagesReport>),
-    /// Finish, and say how it went.
-    Close(oneshot::Sender<Result<(), Fault>>),
+    /// Finish.
+    Close,
 }
 
 /// A job in a transaction: run, then finished once the transaction's fate is known.
@@ -123,16 +123,26 @@ pub(super) struct Writer {
     checkpoints: Checkpoints,
     /// What is done when nothing else will be.
     last: Option<Box<dyn Work>>,
+    /// How it went, once it has ended.
+    ended: watch::Sender<Ended>,
 }
 
+/// How closing the file went, when it has been closed.
+pub(super) type Ended = Option<Result<(), Fault>>;
+
 impl Writer {
-    pub(super) fn new(connection: Connection, path: Arc<Path>, checkpoints: Checkpoints, last: Box<dyn Work>) -> Self {
-        Self { connection, path, checkpoints, last: Some(last) }
+    pub(super) fn new(
+        connection: Connection,
+        path: Arc<Path>,
+        checkpoints: Checkpoints,
+        last: Box<dyn Work>,
+        ended: watch::Sender<Ended>,
+    ) -> Self {
+        Self { connection, path, checkpoints, last: Some(last), ended }
     }
 
     /// Writes until nobody can ask any more, or until it is told to close.
     pub(super) fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
-        let mut closing = None;
         while let Some(first) = jobs.blocking_recv() {
             let mut batch = Vec::new();
             let mut next = Some(first);
@@ -144,10 +154,7 @@ impl Writer {
                         let _ = answer.send(self.checkpoints.check_pages(&self.connection, &self.path));
                     }
                     // What was asked before is still done.
-                    Job::Close(answer) => {
-                        closing = Some(answer);
-                        jobs.close();
-                    }
+                    Job::Close => jobs.close(),
                 }
                 next = if batch.len() < BATCH_JOBS_MAX { jobs.try_recv().ok() } else { None };
             }
@@ -163,9 +170,7 @@ impl Writer {
             tracing::warn!(file = %self.path.display(), error = %fault, "the write-ahead log stays beside the file");
         }
         drop(self.connection);
-        if let Some(answer) = closing {
-            let _ = answer.send(closed);
-        }
+        self.ended.send_replace(Some(closed));
     }
 
     fn commit(&mut self, mut batch: Vec<Box<dyn Work>>) {
