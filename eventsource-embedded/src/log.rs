@@ -106,6 +106,8 @@ pub(crate) struct EventLog {
     limits: Limits,
     shares: Arc<Semaphore>,
     writer: Mutex<Option<Handle>>,
+    /// Held while the log is being closed, so that whoever closes it as well waits for the end.
+    closing: Mutex<()>,
 }
 
 /// The way to the writer's thread, until the log is closed.
@@ -163,6 +165,7 @@ impl EventLog {
             limits,
             shares: Arc::new(Semaphore::new(index(QUEUE_SHARES_MAX))),
             writer: Mutex::new(Some(Handle { requests, thread })),
+            closing: Mutex::new(()),
         })
     }
 
@@ -242,8 +245,10 @@ impl EventLog {
         scrub::open(&self.events, &self.shared, &mut progress)
     }
 
-    /// Writes what waits, marks it durable and ends the threads. Blocks while that is done.
+    /// Writes what waits, marks it durable and ends the threads. Blocks until that is done, whoever
+    /// began it.
     pub(crate) fn close(&self) {
+        let _closing = self.closing.lock().unwrap_or_else(PoisonError::into_inner);
         let handle = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(Handle { requests, thread }) = handle else { return };
         drop(requests);

@@ -176,8 +176,9 @@ impl EmbeddedEventStore {
     /// # Errors
     /// When the directory cannot be read. Damage is no error here: the report lists it.
     pub async fn scrub(&self, progress: impl FnMut(ScrubProgress) + Send + 'static) -> Result<LogReport, StoreError> {
-        let log = Arc::clone(&self.log);
-        let scrubbed = tokio::task::spawn_blocking(move || log.scrub(progress)).await;
+        // The whole store, so that the directory stays locked should the caller go away meanwhile.
+        let this = self.clone();
+        let scrubbed = tokio::task::spawn_blocking(move || this.log.scrub(progress)).await;
         Ok(scrubbed.map_err(StoreError::unavailable)??)
     }
 

@@ -22,9 +22,19 @@ const STEP_BYTES: u64 = 4 << 20;
 
 /// Makes the segment that begins at `first`, durably, and returns its file.
 pub(crate) fn segment(events: &Path, store: Uuid, first: u64, bytes: u64) -> Result<File, LogError> {
+    adopt(&fill(events, bytes)?, events, store, first)
+}
+
+/// Makes a file of zeros for one segment, durably, and returns where it is. When there is no room
+/// for it, the room it took is given back.
+pub(crate) fn fill(events: &Path, bytes: u64) -> Result<PathBuf, LogError> {
     let unfinished = events.join("new.tmp");
-    zeros(&unfinished, bytes, &AtomicBool::new(false)).map_err(LogError::io("filling", &unfinished))?;
-    adopt(&unfinished, events, store, first)
+    if let Err(error) = zeros(&unfinished, bytes, &AtomicBool::new(false)) {
+        // Should it stay behind, the next opening removes it.
+        drop(std::fs::remove_file(&unfinished));
+        return Err(LogError::io("filling", &unfinished)(error));
+    }
+    Ok(unfinished)
 }
 
 /// Turns the file at `from`, which holds zeros, into the segment that begins at `first`.
@@ -51,8 +61,13 @@ pub(crate) fn spare(events: &Path, bytes: u64, stop: &AtomicBool) -> Result<bool
         return Ok(true);
     }
     let unfinished = events.join("spare.tmp");
-    if !zeros(&unfinished, bytes, stop).map_err(LogError::io("filling", &unfinished))? {
-        return Ok(false);
+    match zeros(&unfinished, bytes, stop) {
+        Ok(true) => {}
+        Ok(false) => return Ok(false),
+        Err(error) => {
+            drop(std::fs::remove_file(&unfinished));
+            return Err(LogError::io("filling", &unfinished)(error));
+        }
     }
     std::fs::rename(&unfinished, &path).map_err(LogError::io("renaming", &unfinished))?;
     sync_directory(events)?;

@@ -300,6 +300,9 @@ impl Wanted {
                 if due.is_some_and(|due| due != header.position) || header.position > head.saturating_add(1) {
                     return Err("another position stands where this one is due");
                 }
+                if due.is_none() && header.position > after.saturating_add(1) {
+                    return Err("earlier positions are missing");
+                }
                 *due = Some(header.position + count);
                 let is_wanted = query.categories.is_empty()
                     || query.categories.iter().any(|category| **category == *header.category());

@@ -52,6 +52,10 @@ pub(crate) struct ActiveFile {
 /// Opens the log in `events`, or makes a new one with a first segment of `first_bytes`.
 pub(crate) fn open(events: &Path, first_bytes: u64) -> Result<Recovered, LogError> {
     std::fs::create_dir_all(events).map_err(LogError::io("creating", events))?;
+    if let Some(directory) = events.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        // The name of the directory must be as durable as what is in it.
+        sync_directory(directory)?;
+    }
     remove_unfinished(events)?;
     let positions = segment_positions(events)?;
     let (mut tail, watermark) = open_tail(events, &positions)?;

@@ -6,7 +6,7 @@
 
 use std::{
     collections::VecDeque,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -72,6 +72,8 @@ pub(crate) struct Active {
     segment: Arc<Segment>,
     medium: Medium,
     end: u64,
+    /// Everything below is on disk: what is written from here on is one group until the next sync.
+    synced: u64,
     capacity: u64,
     /// The position that the next event gets.
     position: u64,
@@ -82,7 +84,7 @@ type Reply = (oneshot::Sender<Result<Appended, StoreError>>, Result<Appended, St
 impl Active {
     pub(crate) fn new(segment: Arc<Segment>, file: ActiveFile, head: u64) -> Self {
         let ActiveFile { file, end, capacity } = file;
-        Self { segment, medium: Medium::new(file), end, capacity, position: head + 1 }
+        Self { segment, medium: Medium::new(file), end, synced: end, capacity, position: head + 1 }
     }
 
     /// Lets the disk fail.
@@ -259,7 +261,7 @@ impl Writer {
             position,
             version,
             recorded_at,
-            group_distance: narrow(in_group),
+            group_distance: offset(at - self.active.synced),
         };
         request.commit.finish(&mut group.bytes, place);
         let count = wide(request.ids.len());
@@ -285,6 +287,7 @@ impl Writer {
         if self.durability == Durability::Durable {
             let began = Instant::now();
             active.medium.sync_data().map_err(LogError::io("syncing", path))?;
+            active.synced = active.end;
             self.sync = began.elapsed();
             metrics::histogram!("eventsource_log_sync_seconds").record(self.sync);
             self.tail.advance(active.watermark())?;
@@ -307,27 +310,27 @@ impl Writer {
             return Ok(());
         }
         let spare_bytes = self.maintenance.order_spare(self.next_segment_bytes());
-        let own = if needed > spare_bytes { Some(needed) } else { None };
-        if own.is_none() {
-            // Nothing was written yet, so a failure here leaves the next append free to try again.
+        // Nothing was written yet, so a failure here leaves the next append free to try again.
+        let zeros = if needed > spare_bytes {
+            create::fill(&self.events, needed).map_err(StoreError::unavailable)?
+        } else {
             self.maintenance.await_spare().map_err(StoreError::unavailable)?;
-        }
-        self.start_segment(self.active.position, own).map_err(|error| StoreError::unavailable(self.stop(error)))
+            create::spare_path(&self.events)
+        };
+        self.start_segment(self.active.position, &zeros).map_err(|error| StoreError::unavailable(self.stop(error)))
     }
 
-    fn start_segment(&mut self, first: u64, bytes: Option<u64>) -> Result<(), LogError> {
+    /// Goes on in the segment that begins at `first`, made of the file of zeros at `zeros`.
+    fn start_segment(&mut self, first: u64, zeros: &Path) -> Result<(), LogError> {
         self.settle()?;
         let store = self.tail.store();
-        let file = match bytes {
-            Some(bytes) => create::segment(&self.events, store, first, bytes)?,
-            None => create::adopt(&create::spare_path(&self.events), &self.events, store, first)?,
-        };
+        let file = create::adopt(zeros, &self.events, store, first)?;
         let medium = Medium::new(file);
         let capacity = medium.length().map_err(LogError::io("measuring", &self.events))?;
         let end = wide(SEGMENT_HEADER_BYTES);
         let index = Index::Memory(MemoryIndex::new(first));
         let segment = Arc::new(Segment::new(&self.events, Arc::clone(&self.files), store, first, index, end));
-        let active = Active { segment: Arc::clone(&segment), medium, end, capacity, position: first };
+        let active = Active { segment: Arc::clone(&segment), medium, end, synced: end, capacity, position: first };
         let full = std::mem::replace(&mut self.active, active);
         self.shared.push(segment);
         self.maintenance.order_spare(self.next_segment_bytes());
@@ -347,6 +350,7 @@ impl Writer {
         }
         let path = self.active.segment.path();
         self.active.medium.sync_data().map_err(LogError::io("syncing", path))?;
+        self.active.synced = self.active.end;
         self.tail.settle(self.active.watermark())
     }
 
