@@ -53,7 +53,7 @@ pub(super) async fn post<E: Executor>(
             let message = format!("no answer within {limit:?}; a mutation may have been carried out all the same");
             Refusal::new(StatusCode::GATEWAY_TIMEOUT, "TIMEOUT", message)
         })?;
-    metrics::histogram!("graphql_request_seconds").record(started.elapsed());
+    metrics::histogram!("eventsource_graphql_request_seconds").record(started.elapsed());
     Ok(answered(answer))
 }
 

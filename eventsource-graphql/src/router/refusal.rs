@@ -25,7 +25,7 @@ impl Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        metrics::counter!("graphql_refused_total", "code" => self.code).increment(1);
+        metrics::counter!("eventsource_graphql_refused_total", "code" => self.code).increment(1);
         tracing::debug!(status = self.status.as_u16(), code = self.code, message = %self.message, "request refused");
         let body = json!({ "errors": [{ "message": self.message, "extensions": { "code": self.code } }] });
         (self.status, Json(body)).into_response()

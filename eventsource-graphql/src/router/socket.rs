@@ -58,13 +58,13 @@ struct Open {
 
 impl Open {
     fn new(permit: OwnedSemaphorePermit) -> Self {
-        metrics::gauge!("graphql_sockets").increment(1);
+        metrics::gauge!("eventsource_graphql_sockets").increment(1);
         Self { _permit: permit }
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        metrics::gauge!("graphql_sockets").decrement(1);
+        metrics::gauge!("eventsource_graphql_sockets").decrement(1);
     }
 }

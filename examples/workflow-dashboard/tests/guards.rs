@@ -144,7 +144,7 @@ async fn health_and_metrics_are_told() {
         "eventsource_parked_events",
         "eventsource_live_subscribers",
         "workflow_dashboard_hop_seconds",
-        "graphql_request_seconds",
+        "eventsource_graphql_request_seconds",
     ] {
         assert!(metrics.contains(name), "{name} is not in\n{metrics}");
     }

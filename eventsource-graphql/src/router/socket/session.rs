@@ -254,7 +254,7 @@ impl<E: Executor> Session<E> {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(End::Gone),
             Err(_) => {
-                metrics::counter!("graphql_slow_clients_total").increment(1);
+                metrics::counter!("eventsource_graphql_slow_clients_total").increment(1);
                 tracing::warn!("client does not read, cut off");
                 Err(End::Gone)
             }
