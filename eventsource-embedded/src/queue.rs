@@ -56,6 +56,11 @@ const KIND: Kind = Kind {
 /// ahead with one attempt too many, but never takes their last one: that is counted for a message alone,
 /// as it is handed out.
 ///
+/// After a crash `queue.db-wal` holds what was acknowledged last. Open the file with this library
+/// before any other program: the `sqlite3` shell moves that log into the file and deletes it, which
+/// looks like a loss and is refused as one. If that happened, and only then, remove `queue.db-mark`:
+/// the next opening checks every row instead.
+///
 /// ```
 /// use eventsource_core::{Message, MessageReceiver, MessageSender, Metadata};
 /// use eventsource_embedded::{QueueDb, QueueDbOptions, QueueOptions};

@@ -101,6 +101,27 @@ fn damage_under_an_open_file_is_never_served_and_found_by_a_scrub() {
     assert!(refused > 0, "no damage was ever met while reading: this test shows nothing");
 }
 
+/// The error names the way out, and it is one.
+#[tokio::test]
+async fn a_log_that_another_program_moved_is_refused_until_its_mark_is_removed() {
+    let originals = Originals::make().await;
+    let folder = TempDir::new().unwrap();
+    copy_all(&originals.folder.path().join("crashed"), folder.path());
+    let shell = rusqlite::Connection::open(folder.path().join("queue.db")).unwrap();
+    shell.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    drop(shell);
+    assert!(!folder.path().join("queue.db-wal").exists());
+
+    let refused = open_queue(folder.path()).unwrap_err();
+    let StoreError::Corrupt { source, .. } = &refused else { panic!("{refused:?}") };
+    let mark = folder.path().join("queue.db-mark");
+    assert!(source.to_string().contains(&format!("remove {}", mark.display())), "{source}");
+    fs::remove_file(mark).unwrap();
+    let queue = open_queue(folder.path()).unwrap();
+    assert_eq!(read_queue(&queue, true, "after the shell").await.unwrap(), Read::Whole);
+    assert_eq!(queue.scrub().await.unwrap().damage, []);
+}
+
 /// Files of a clean shutdown and of a crash, of queues and of views.
 struct Originals {
     folder: TempDir,

@@ -88,7 +88,15 @@ fn check_mark(path: &Path, kind: &Kind, scan: &wal::WalScan, known: Option<&Sums
     let moved = known.is_some_and(|known| known.salts == salts && known.frames >= frames);
     if marked && !moved && scan.frames < frames {
         let whole = scan.frames;
-        return Err(Fault::damaged("-wal", format!("{whole} frames are whole, {frames} had been flushed")));
+        let mark = beside(path, "-mark");
+        return Err(Fault::damaged(
+            "-wal",
+            format!(
+                "{whole} frames are whole, {frames} had been flushed: if another program, such as the sqlite3 shell, \
+                 has moved the log into the file, remove {} to have every row checked instead",
+                mark.display()
+            ),
+        ));
     }
     Ok(None)
 }
