@@ -1,17 +1,25 @@
 //! When the write-ahead log is moved into the file, and the page sums with it.
 
-use std::{fs::File, path::Path};
+use std::{fs::File, path::Path, time::Duration};
 
-use rusqlite::{Connection, wal::CheckpointMode};
+use rusqlite::{Connection, ErrorCode, wal::CheckpointMode};
 
 use super::{
     beside,
+    connect::{BUSY_TIMEOUT, PAGE_BYTES},
     fault::Fault,
     mark::Marker,
     scrub::PagesReport,
     sums::{self, Sums},
     wal,
 };
+
+/// A log of this many times the frames that are worth moving is moved even if readers have to wait.
+const LOG_TIMES_MAX: i32 = 4;
+/// How long writes wait for readers then.
+const READERS_TIMEOUT: Duration = Duration::from_millis(100);
+/// The page at 1 GiB holds SQLite's locks and is never written.
+const LOCK_PAGE: usize = (1 << 30) / PAGE_BYTES + 1;
 
 /// Keeps a file's page sums true, and the mark of its log.
 ///
@@ -28,21 +36,25 @@ pub(super) struct Checkpoints {
     frames_max: i32,
     /// Only where commits are flushed is there something to mark.
     marker: Option<Marker>,
-    /// Frames in the log that are not in the file yet.
-    waiting: i32,
+    /// Frames in the log, those among them that are in the file as well.
+    frames: i32,
     /// How many there must be before another attempt.
     enough: i32,
 }
 
 impl Checkpoints {
     pub(super) fn new(sums: Sums, file: File, frames_max: i32, marker: Option<Marker>) -> Self {
-        Self { sums, file, frames_max, marker, waiting: 0, enough: frames_max }
+        Self { sums, file, frames_max, marker, frames: 0, enough: frames_max }
     }
 
     /// Notes that a transaction was committed; for the writer, before it answers.
     pub(super) fn committed(&mut self, connection: &Connection) -> Result<(), Fault> {
-        let (frames, moved) = connection.wal_checkpoint_v2(None::<&str>, CheckpointMode::NOOP)?;
-        self.waiting = frames - moved;
+        let (frames, _) = connection.wal_checkpoint_v2(None::<&str>, CheckpointMode::NOOP)?;
+        if frames < self.frames {
+            // The log was begun anew.
+            self.enough = self.frames_max;
+        }
+        self.frames = frames;
         match (&mut self.marker, u64::try_from(frames)) {
             (Some(marker), Ok(frames)) if frames > 0 => marker.flushed(frames).map_err(Fault::unavailable),
             _ => Ok(()),
@@ -51,15 +63,31 @@ impl Checkpoints {
 
     /// Moves the log when it is long enough; for the writer, between two transactions.
     pub(super) fn after_commit(&mut self, connection: &Connection, path: &Path) -> Result<(), Fault> {
-        if self.waiting < self.enough {
+        if self.frames < self.enough {
             return Ok(());
         }
-        // One that fails, or that a reader holds up, is not tried again at once.
-        self.enough = self.waiting.saturating_add(self.frames_max);
-        if self.checkpoint(connection, path, CheckpointMode::PASSIVE)? == Moved::All {
-            (self.waiting, self.enough) = (0, self.frames_max);
+        // One that fails, or that a reader holds up, is tried again soon, but not at once: the next
+        // commit begins the log anew only if no reader uses it.
+        self.enough = self.frames.saturating_add((self.frames_max / 8).max(1));
+        self.checkpoint(connection, path, CheckpointMode::PASSIVE)?;
+        if self.frames >= self.frames_max.saturating_mul(LOG_TIMES_MAX) {
+            self.make_readers_leave(connection, path)?;
         }
         Ok(())
+    }
+
+    /// Waits a moment until no reader uses the log, so that the next commit begins it anew.
+    fn make_readers_leave(&mut self, connection: &Connection, path: &Path) -> Result<(), Fault> {
+        connection.busy_timeout(READERS_TIMEOUT)?;
+        let moved = self.checkpoint(connection, path, CheckpointMode::RESTART);
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        match moved {
+            Err(Fault::Sqlite(error)) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+                tracing::warn!(file = %path.display(), frames = self.frames, "a long read lets the write-ahead log grow");
+                Ok(())
+            }
+            moved => moved.map(|_| ()),
+        }
     }
 
     /// Moves the log into the file; a passive one leaves to readers what they still use.
@@ -135,7 +163,7 @@ pub(super) fn mismatches(sums: &Sums, scan: &wal::WalScan, pages: &[u32], partia
     let file_pages = scan.file_pages.map_or(sums.pages.len(), sums::index);
     let mut problems = Vec::new();
     for page in 1..=file_pages {
-        if u32::try_from(page).is_ok_and(|page| scan.pages.contains_key(&page)) {
+        if page == LOCK_PAGE || u32::try_from(page).is_ok_and(|page| scan.pages.contains_key(&page)) {
             continue;
         }
         match (pages.get(page - 1), sums.pages.get(page - 1)) {
@@ -149,4 +177,21 @@ pub(super) fn mismatches(sums: &Sums, scan: &wal::WalScan, pages: &[u32], partia
         problems.push(format!("it has more than its {file_pages} pages"));
     }
     problems
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LOCK_PAGE, Sums, mismatches, wal::WalScan};
+
+    #[test]
+    fn the_page_of_locks_is_never_written() {
+        let sums = Sums { pages: vec![7; LOCK_PAGE + 3], ..Sums::default() };
+        let mut pages = sums.pages.clone();
+        // 1 GiB is 262,144 pages of 4 KiB.
+        pages[262_144] = 8;
+        assert_eq!(mismatches(&sums, &WalScan::default(), &pages, false), [""; 0]);
+        (pages[262_143], pages[262_145]) = (8, 8);
+        let found = mismatches(&sums, &WalScan::default(), &pages, false);
+        assert_eq!(found, ["page 262144 is not what was written", "page 262146 is not what was written"]);
+    }
 }

@@ -9,7 +9,7 @@ use super::{Kind, fault::Fault};
 /// Bytes in a page.
 pub(super) const PAGE_BYTES: usize = 4_096;
 /// How long to wait for a lock that another process holds, an operator's shell for example.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Statements that a connection keeps ready.
 const STATEMENTS_MAX: usize = 128;
 
