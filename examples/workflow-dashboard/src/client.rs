@@ -43,6 +43,9 @@ pub enum ClientError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// What was asked for is stored and not visible yet. Ask again.
+    #[error("committed, not yet visible")]
+    NotYetVisible,
     /// The server refused the request.
     #[error("server refused the request: {message}")]
     Refused {
@@ -132,6 +135,9 @@ impl Client {
             None => Ok(answer.data),
             Some(AnswerError { message, extensions }) if extensions["code"] == "UNAVAILABLE" => {
                 Err(Failure::Passing(message.into()))
+            }
+            Some(AnswerError { extensions, .. }) if extensions["code"] == "NOT_YET_VISIBLE" => {
+                Err(Failure::Final(ClientError::NotYetVisible))
             }
             Some(AnswerError { message, .. }) => Err(Failure::Final(ClientError::Refused { message })),
         }

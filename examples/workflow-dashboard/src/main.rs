@@ -121,7 +121,7 @@ async fn import(args: &ImportArgs) -> Result<ExitCode, AnyError> {
     let progress = Progress(ProgressBar::with_draw_target(Some(0), target).with_style(style));
     let (log, totals) = args.import().run(&progress).await?;
     progress.0.finish_and_clear();
-    let ImportTotals { workflows, completed_steps, commands, duplicates, rejected, refusals } = totals;
+    let ImportTotals { workflows, completed_steps, commands, duplicates, rejected, not_yet_visible, refusals } = totals;
     say(&format!(
         "imported {:?}: {workflows} workflows, {completed_steps} completed steps\n\
          {commands} commands sent: {duplicates} decided before, {rejected} rejected",
@@ -130,7 +130,10 @@ async fn import(args: &ImportArgs) -> Result<ExitCode, AnyError> {
     for refusal in &refusals {
         say(&format!("rejected: {refusal}"))?;
     }
-    Ok(if rejected == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    if not_yet_visible > 0 {
+        say(&format!("committed, not yet visible: {not_yet_visible} workflows"))?;
+    }
+    Ok(if rejected == 0 && not_yet_visible == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn simulate(args: SimulateArgs) -> Result<ExitCode, AnyError> {

@@ -3,14 +3,23 @@
 mod support;
 
 use std::{
+    future::pending,
+    num::NonZeroUsize,
     path::Path,
     sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
 };
 
+use eventsource_core::CommandHandler;
 use serde_json::{Value, json};
 use support::{PATIENCE, TestServer, real_log, start};
 use workflow_dashboard::{
+    domain::Workflow,
+    graphql::Services,
     import::{CaseEnd, Import, ImportError, ImportTotals, LogSummary, Observer, Speed},
+    ports::Ports,
+    roles::{ApiRole, Commands, HandlerRole, Health, OutcomeHub, ProjectorRole, StoreWatch},
+    telemetry::metrics_handle,
     verify::verify,
 };
 
@@ -168,4 +177,60 @@ async fn a_pace_is_kept() {
     import.run(&Count::default()).await.unwrap();
     assert!(begun.elapsed().as_millis() >= 900, "20 events at 20 a second took {:?}", begun.elapsed());
     server.stop().await;
+}
+
+/// Everything but a projector at work.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_committed_and_not_yet_visible_is_told_apart_from_a_refusal() {
+    let ports = Ports::memory();
+    let (hub, watch) = (OutcomeHub::default(), StoreWatch::default());
+    let handler = CommandHandler::<Workflow>::new(ports.store.clone(), ports.outcomes.clone());
+    let projector = ProjectorRole::new(ports.store.clone(), ports.views.clone());
+    let services = Services {
+        store_id: ports.store_id.clone(),
+        store: ports.store.clone(),
+        commands: Commands::new(ports.sender.clone(), handler.clone(), hub.clone(), projector.live()),
+        live: projector.live(),
+        projection: projector.handle(),
+    };
+    let health = Health::new(projector.handle(), watch.clone());
+    let api = ApiRole::bind("127.0.0.1:0".parse().unwrap(), services, health, metrics_handle(), vec![]).await.unwrap();
+    let role = HandlerRole {
+        queue: ports.receiver.clone(),
+        commands: handler,
+        outcomes: ports.outcomes.clone(),
+        hub,
+        concurrency: NonZeroUsize::new(8).unwrap(),
+        attempts_max: ports.attempts_max,
+        watch,
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("small.xes");
+    std::fs::write(&file, small_log("small", &[("1", &["a", "b"]), ("2", &["a"])])).unwrap();
+    let server = format!("http://{}", api.address());
+    let import = |patience| Import {
+        file: file.clone(),
+        server: server.clone(),
+        speed: Speed::Max,
+        end: CaseEnd::Open,
+        patience,
+    };
+    let work = async {
+        let (_, blind) = import(Duration::from_secs(2)).run(&Count::default()).await.unwrap();
+        assert_eq!(blind, ImportTotals { not_yet_visible: 2, ..totals(0, 0, 8, 0) });
+        let (again, count) = (import(PATIENCE), Count::default());
+        let late = async {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            projector.run(pending::<()>()).await
+        };
+        tokio::select! {
+            seen = again.run(&count) => assert_eq!(seen.unwrap().1, totals(2, 3, 8, 8)),
+            ended = late => panic!("{ended:?}"),
+        }
+    };
+    tokio::select! {
+        () = work => {}
+        ended = api.run(pending()) => panic!("{ended:?}"),
+        ended = role.run(pending()) => panic!("{ended:?}"),
+    }
 }

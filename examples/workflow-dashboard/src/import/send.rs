@@ -21,6 +21,8 @@ const BATCH_BYTES_MAX: usize = 512 * 1024;
 const QUESTIONS_MAX: usize = 50;
 /// Pause between two looks at commands that are not decided yet.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// How long the server is asked to wait for its views at a time.
+const SHOWN_WAIT_MAX: Duration = Duration::from_secs(20);
 
 const DISPATCH: &str = "mutation Dispatch($commands: [WorkflowCommandItem!]!) {
   dispatchWorkflowCommands(commands: $commands) { success version code message }
@@ -59,6 +61,8 @@ pub struct ImportTotals {
     pub duplicates: u64,
     /// Commands that were refused.
     pub rejected: u64,
+    /// Workflows whose commands are committed and which the server's views did not show in time.
+    pub not_yet_visible: u64,
     /// The first few refusals, for people.
     pub refusals: Vec<String>,
 }
@@ -74,6 +78,7 @@ impl ImportTotals {
         self.commands += other.commands;
         self.duplicates += other.duplicates;
         self.rejected += other.rejected;
+        self.not_yet_visible += other.not_yet_visible;
         let room = REFUSALS_MAX.saturating_sub(self.refusals.len());
         self.refusals.extend(other.refusals.into_iter().take(room));
     }
@@ -227,12 +232,15 @@ impl Sender {
                 let last = answers.get(&case.rest.last().unwrap_or(&case.start).id);
                 last.and_then(|said| said.version)
             };
-            let shown = self.views(some, |case| version(case, answers)).await?;
-            for (case, view) in some.iter().zip(shown) {
+            let wanted: Vec<_> = some.iter().map(|case| version(case, answers)).collect();
+            let shown = self.visible(some, &wanted).await?;
+            for ((case, view), wanted) in some.iter().zip(shown).zip(wanted) {
+                let version_shown = view.map(|view| view.version);
+                totals.not_yet_visible += u64::from(version_shown < wanted);
                 totals.workflows += u64::from(view.is_some());
                 totals.completed_steps += view.map_or(0, |view| view.completed_steps);
                 // Every command makes one event: the last version tells whether all of them did.
-                if version(case, answers) != Some(1 + count(case.rest.len())) {
+                if wanted != Some(1 + count(case.rest.len())) {
                     self.count_refusals(case, answers, totals).await?;
                 }
             }
@@ -240,22 +248,40 @@ impl Sender {
         Ok(())
     }
 
+    /// What the views show once these versions are visible, or when patience is at its end.
+    async fn visible(&self, cases: &[&CasePlan], wanted: &[Option<u64>]) -> Result<Vec<Option<Shown>>, SendError> {
+        let begun = Instant::now();
+        loop {
+            let left = self.patience.saturating_sub(begun.elapsed());
+            if left.is_zero() {
+                return self.views(cases, &vec![None; cases.len()], left).await;
+            }
+            // The server itself waits, so asking again at once is no haste.
+            match self.views(cases, wanted, left.min(SHOWN_WAIT_MAX)).await {
+                Err(SendError::Client(ClientError::NotYetVisible)) => {}
+                shown => return shown,
+            }
+        }
+    }
+
     async fn views(
         &self,
         cases: &[&CasePlan],
-        version: impl Fn(&CasePlan) -> Option<u64>,
+        versions: &[Option<u64>],
+        wait: Duration,
     ) -> Result<Vec<Option<Shown>>, SendError> {
         let (mut declared, mut questions) = (Vec::new(), Vec::new());
         let mut variables = serde_json::Map::new();
-        for (index, case) in cases.iter().enumerate() {
+        variables.insert("wait".to_owned(), json!(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)));
+        for (index, (case, version)) in cases.iter().zip(versions).enumerate() {
             declared.push(format!("$i{index}: ID!, $v{index}: Int"));
             questions.push(format!(
-                "w{index}: workflow(id: $i{index}, atLeastVersion: $v{index}, timeoutMs: 20000) {{ completedSteps }}"
+                "w{index}: workflow(id: $i{index}, atLeastVersion: $v{index}, timeoutMs: $wait) {{ version completedSteps }}"
             ));
             variables.insert(format!("i{index}"), json!(case.workflow_id));
-            variables.insert(format!("v{index}"), json!(version(case)));
+            variables.insert(format!("v{index}"), json!(version));
         }
-        let query = format!("query Shown({}) {{ {} }}", declared.join(", "), questions.join(" "));
+        let query = format!("query Shown($wait: Int, {}) {{ {} }}", declared.join(", "), questions.join(" "));
         let mut shown: HashMap<String, Option<Shown>> = self.client.ask(&query, Value::Object(variables)).await?;
         Ok((0..cases.len()).map(|index| shown.remove(&format!("w{index}")).flatten()).collect())
     }
@@ -289,6 +315,7 @@ struct Dispatched {
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Shown {
+    version: u64,
     completed_steps: u64,
 }
 
