@@ -42,8 +42,8 @@ use crate::{context::RequestContext, limits::Limits};
 /// A server that the world can reach belongs behind a proxy that bounds what comes before a request:
 /// `axum::serve` has no time-out for headers and no cap on connections.
 ///
-/// Metrics: `graphql_request_seconds`, `graphql_refused_total` by `code`, `graphql_sockets`,
-/// `graphql_slow_clients_total`.
+/// Metrics: `eventsource_graphql_request_seconds`, `eventsource_graphql_refused_total` by `code`, `eventsource_graphql_sockets`,
+/// `eventsource_graphql_slow_clients_total`.
 ///
 /// ```no_run
 /// use async_graphql::{EmptyMutation, EmptySubscription, Object, Schema};
