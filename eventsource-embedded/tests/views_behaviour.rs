@@ -49,6 +49,33 @@ async fn keys(views: &EmbeddedViews, query: ViewQuery) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn what_sqlite_could_not_look_up_is_refused_and_not_called_damage() {
+    let folder = TempDir::new().unwrap();
+    let views = open(&folder).views();
+    for field in ["a\"b", "a\\b"] {
+        let refused = views.prepare(&projection(), &[field]).await;
+        assert!(matches!(refused, Err(StoreError::Invalid { .. })), "{field}: {refused:?}");
+    }
+    views.prepare(&projection(), &["a'b", "state"]).await.unwrap();
+    views.commit(&projection(), batch(1, vec![view("a", 1, &json!({"a'b": 1.5, "state": 2.5}))])).await.unwrap();
+    let mut query = ViewQuery::default();
+    query.limit = 10;
+    query.equal = vec![("a'b".into(), "1.5".into()); 64];
+    query.search = Some(Search { fields: vec!["state".into(); 64], text: "2.5".into() });
+    assert_eq!(keys(&views, query.clone()).await, ["a"]);
+    for more in
+        [&mut |query: &mut ViewQuery| query.equal.push(("state".into(), "2.5".into())), &mut |query: &mut ViewQuery| {
+            query.search.as_mut().unwrap().fields.push("state".into());
+        }] as [&mut dyn FnMut(&mut ViewQuery); 2]
+    {
+        let mut query = query.clone();
+        more(&mut query);
+        let refused = views.find(&projection(), query).await;
+        assert!(matches!(refused, Err(StoreError::Invalid { .. })), "{refused:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_checkpoint_never_goes_back() {
     let folder = TempDir::new().unwrap();
     let views = open(&folder).views();
@@ -101,10 +128,10 @@ async fn other_indexes_are_made_from_the_views_that_are_there() {
 async fn field_names_are_no_sql() {
     let folder = TempDir::new().unwrap();
     let views = open(&folder).views();
-    let fields = ["a b", "A", "a", "\"); DROP TABLE projection; --", "$.x", "rowid", "key"];
+    let fields = ["a b", "A", "a", "'); DROP TABLE projection; --", "$.x", "rowid", "key"];
     views.prepare(&projection(), &fields).await.unwrap();
     let body =
-        json!({"a b": 1, "A": "upper", "a": "lower", "\"); DROP TABLE projection; --": "x", "$.x": 2, "key": "k"});
+        json!({"a b": 1, "A": "upper", "a": "lower", "'); DROP TABLE projection; --": "x", "$.x": 2, "key": "k"});
     views.commit(&projection(), batch(1, vec![view("one", 1, &body)])).await.unwrap();
     for (field, text, total) in
         [("A", "upper", 1), ("a", "upper", 0), (fields[3], "x", 1), ("key", "k", 1), ("rowid", "1", 0)]

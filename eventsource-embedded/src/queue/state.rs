@@ -33,8 +33,9 @@ pub(super) struct State {
     dirty: Vec<Arc<str>>,
     /// Ids of all messages, of those being written as well.
     live: HashSet<Uuid>,
-    recent: HashSet<Uuid>,
-    /// When they were settled, and their rows.
+    /// Ids of settled messages: when the last of an id was, and its row.
+    recent: HashMap<Uuid, (i64, i64)>,
+    /// Every settlement that has a row, also those of an id that was settled again.
     recent_order: VecDeque<(i64, i64, Uuid)>,
     pub(super) dead: usize,
     /// Rows that count an attempt which reached nobody, and how many did.
@@ -94,15 +95,15 @@ impl State {
     }
 
     pub(super) fn load_recent(&mut self, settled_at: i64, number: i64, id: Uuid) {
-        if self.recent.insert(id) {
-            let at = self.recent_order.partition_point(|(other, ..)| *other <= settled_at);
-            self.recent_order.insert(at, (settled_at, number, id));
-        }
+        let at = self.recent_order.partition_point(|(other, ..)| *other <= settled_at);
+        self.recent_order.insert(at, (settled_at, number, id));
+        let last = self.recent.entry(id).or_insert((settled_at, number));
+        *last = (*last).max((settled_at, number));
     }
 
     /// Whether the id is new to the queue; from now on it is not.
     pub(super) fn take_id(&mut self, id: Uuid) -> bool {
-        !self.recent.contains(&id) && self.live.insert(id)
+        !self.recent.contains_key(&id) && self.live.insert(id)
     }
 
     /// Takes an id that settled messages may have.
@@ -249,9 +250,9 @@ impl State {
 
     /// The message of this lock is done; its id is known for a while.
     pub(super) fn settled(&mut self, token: Token, settled_at: i64) {
-        if let Some(entry) = self.take_off(token)
-            && self.recent.insert(entry.id)
-        {
+        if let Some(entry) = self.take_off(token) {
+            // A dead letter that was sent again may have the id of a message that was settled before.
+            self.recent.insert(entry.id, (settled_at, entry.number));
             self.recent_order.push_back((settled_at, entry.number, entry.id));
         }
     }
@@ -362,7 +363,9 @@ impl State {
             && (settled_at < before || self.recent_order.len() > ids_max)
         {
             self.recent_order.pop_front();
-            self.recent.remove(&id);
+            if self.recent.get(&id) == Some(&(settled_at, number)) {
+                self.recent.remove(&id);
+            }
             rows.push(number);
         }
         rows

@@ -13,6 +13,9 @@ use super::{
 };
 use crate::db::Fault;
 
+/// Most fields that one query may compare, and most that it may search: more may be too deep for SQLite.
+const FIELDS_MAX: usize = 64;
+
 /// A query that has been looked over, as conditions.
 pub(super) struct Find {
     projection: ProjectionId,
@@ -62,6 +65,13 @@ impl Find {
             let at = layout.fields.iter().position(|known| known == field);
             at.ok_or_else(|| not_indexed(projection, field, &layout.fields))
         };
+        let searched = query.search.as_ref().map_or(0, |search| search.fields.len());
+        if query.equal.len() > FIELDS_MAX || searched > FIELDS_MAX {
+            let compared = query.equal.len();
+            return Err(StoreError::invalid(format!(
+                "a query compares and searches at most {FIELDS_MAX} fields each, not {compared} and {searched}"
+            )));
+        }
         let mut conditions = Vec::new();
         for (field, text) in &query.equal {
             conditions.push(equal(column(field)?, field, text));

@@ -127,8 +127,12 @@ pub(super) fn fields(projection: &ProjectionId, indexes: &[&str]) -> Result<Vec<
     if !(1..=NAME_BYTES_MAX).contains(&name.len()) || !name.bytes().all(word) {
         return Err(format!("a projection's name has 1 to {NAME_BYTES_MAX} bytes of a-z, 0-9, - and _: {name:?}"));
     }
-    if let Some(field) = indexes.iter().find(|field| field.is_empty() || field.contains(char::is_control)) {
-        return Err(format!("a field's name is not empty and has no control characters: {field:?}"));
+    // SQLite's JSON paths have no escapes.
+    let unfit = |letter: char| letter.is_control() || matches!(letter, '"' | '\\');
+    if let Some(field) = indexes.iter().find(|field| field.is_empty() || field.contains(unfit)) {
+        return Err(format!(
+            "a field's name is not empty and has no control characters, quotation marks and backslashes: {field:?}"
+        ));
     }
     let fields: BTreeSet<_> = indexes.iter().map(|&field| field.to_owned()).collect();
     if fields.len() > FIELDS_MAX {

@@ -185,6 +185,29 @@ fn a_last_attempt_is_claimed_alone_and_what_nobody_had_is_put_right() {
 }
 
 #[test]
+fn an_id_that_is_settled_again_is_known_from_then_on_and_leaves_no_row() {
+    let id = Uuid::from_u128(1);
+    let mut live = Queue::new();
+    for number in [1, 2] {
+        assert!(live.state.take_id_again(id));
+        live.state.add("a", Entry::new(number, id, live.now.wall, None));
+        let claim = live.receive().unwrap();
+        live.complete(&claim).unwrap();
+        live.pass(Duration::from_nanos(1_000));
+    }
+    let mut loaded = State::default();
+    // Rows come in the order of their numbers, and an older one may have been settled later.
+    loaded.load_recent(2_000, 1, id);
+    loaded.load_recent(1_000, 2, id);
+    for (mut state, rows) in [(live.state, [1, 2]), (loaded, [2, 1])] {
+        assert_eq!(state.forget(1_500, 10, 10), rows[..1]);
+        assert!(!state.take_id(id), "it was settled again later");
+        assert_eq!(state.forget(2_500, 10, 10), rows[1..]);
+        assert!(state.take_id(id));
+    }
+}
+
+#[test]
 fn a_damaged_message_stops_its_session_only() {
     let mut queue = Queue::new();
     for (session, number) in [("a", 1), ("a", 2), ("b", 3)] {
