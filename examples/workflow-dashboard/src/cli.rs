@@ -44,6 +44,8 @@ pub enum Command {
     Simulate(SimulateArgs),
     /// Fold every stream again and compare it with its view. The server must not run.
     Verify(StoreArgs),
+    /// List commands that were given up on, send one again or throw it away. The server must not run.
+    DeadLetters(DeadLettersArgs),
     /// Read every byte of a store and check it. The server must not run.
     Scrub(StoreArgs),
     /// Write every event that is still whole to standard output, one JSON object a line.
@@ -124,6 +126,20 @@ pub struct SimulateArgs {
     /// The same seed makes the same workflows; a random one is drawn and printed when it is absent.
     #[arg(long)]
     pub seed: Option<u64>,
+}
+
+/// What to do about dead letters; to list them when nothing is said.
+#[derive(Args, Clone, Debug)]
+pub struct DeadLettersArgs {
+    /// Which store.
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// Send the one of this number again: the server carries it out when it starts.
+    #[arg(long, value_name = "NUMBER", conflicts_with = "discard")]
+    pub resubmit: Option<u64>,
+    /// Throw the one of this number away.
+    #[arg(long, value_name = "NUMBER")]
+    pub discard: Option<u64>,
 }
 
 /// Which store.

@@ -19,7 +19,7 @@ pub use mutation::Mutation;
 pub use query::Query;
 pub use subscription::Subscription;
 
-use crate::{projections::Workflows, roles::Commands};
+use crate::{dead_letters::DeadLetters, projections::Workflows, roles::Commands};
 
 /// The schema with its roots.
 pub type DashboardSchema = Schema<Query, Mutation, Subscription>;
@@ -35,6 +35,8 @@ pub struct Services {
     pub commands: Commands,
     /// Where views come from.
     pub live: LiveQueries<Workflows>,
+    /// Commands that were given up on.
+    pub dead_letters: DeadLetters,
     /// The projection of the views, to watch and to repair.
     pub projection: ProjectionHandle,
 }

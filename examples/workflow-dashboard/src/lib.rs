@@ -4,6 +4,7 @@
 mod causes;
 pub mod cli;
 pub mod client;
+pub mod dead_letters;
 pub mod demo;
 pub mod domain;
 pub mod graphql;

@@ -11,7 +11,7 @@ use clap::Parser;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::signal::unix::{SignalKind, signal};
 use workflow_dashboard::{
-    cli::{Cli, Command, ImportArgs, ServeArgs, SimulateArgs, StoreArgs},
+    cli::{Cli, Command, DeadLettersArgs, ImportArgs, ServeArgs, SimulateArgs, StoreArgs},
     demo,
     graphql::schema_text,
     import::{ImportTotals, LogSummary, Observer},
@@ -37,6 +37,7 @@ async fn main() -> ExitCode {
         Some(Command::Import(import_args)) => import(&import_args).await,
         Some(Command::Simulate(simulate_args)) => simulate(simulate_args).await,
         Some(Command::Verify(store_args)) => verify_store(store_args).await,
+        Some(Command::DeadLetters(args)) => dead_letters(args).await,
         Some(Command::Scrub(store_args)) => scrub(store_args).await,
         Some(Command::Salvage(store_args)) => salvage(&store_args),
     };
@@ -167,6 +168,26 @@ fn salvage(args: &StoreArgs) -> Result<ExitCode, AnyError> {
         writeln!(io::stderr(), "{line}")?;
     }
     Ok(if lost.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn dead_letters(args: DeadLettersArgs) -> Result<ExitCode, AnyError> {
+    must_exist(&args.store)?;
+    let ports = open(args.store.data_dir).await?;
+    let letters = &ports.dead_letters;
+    let done = async {
+        let (found, number, done) = match (args.resubmit, args.discard) {
+            (Some(number), _) => (letters.resubmit(number).await?, number, "sent again"),
+            (None, Some(number)) => (letters.discard(number).await?, number, "thrown away"),
+            (None, None) => return letters.lines().await.map(Ok),
+        };
+        Ok(if found { Ok(vec![format!("{number}: {done}")]) } else { Err(format!("there is no dead letter {number}")) })
+    };
+    let done = done.await;
+    ports.close().await?;
+    for line in done?? {
+        say(&line)?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn verify_store(args: StoreArgs) -> Result<ExitCode, AnyError> {

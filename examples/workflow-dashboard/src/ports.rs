@@ -9,6 +9,8 @@ use eventsource_core::{
 use eventsource_embedded::{Embedded, EmbeddedOptions, OpenError, QueueOptions};
 use uuid::Uuid;
 
+use crate::dead_letters::DeadLetters;
+
 /// The queue that commands wait in.
 const COMMANDS: &str = "commands";
 
@@ -29,6 +31,8 @@ pub struct Ports {
     pub sender: Arc<dyn MessageSender>,
     /// Where commands come from.
     pub receiver: Arc<dyn MessageReceiver>,
+    /// Commands that were given up on.
+    pub dead_letters: DeadLetters,
     /// Deliveries of a command before it is a dead letter.
     pub attempts_max: NonZeroU32,
     /// What has to be closed.
@@ -60,7 +64,8 @@ impl Ports {
             snapshots: Arc::new(MemorySnapshots::new()),
             views: Arc::new(MemoryViews::new()),
             sender: Arc::new(queue.clone()),
-            receiver: Arc::new(queue),
+            receiver: Arc::new(queue.clone()),
+            dead_letters: queue.into(),
             attempts_max: options.attempts_max,
             engine: None,
         }
@@ -81,7 +86,8 @@ impl Ports {
             snapshots: Arc::new(engine.snapshots()),
             views: Arc::new(engine.views()),
             sender: Arc::new(commands.clone()),
-            receiver: Arc::new(commands),
+            receiver: Arc::new(commands.clone()),
+            dead_letters: commands.into(),
             attempts_max: options.attempts_max,
             engine: Some(engine),
         })

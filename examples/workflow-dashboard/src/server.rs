@@ -106,6 +106,7 @@ impl Server {
             store: ports.store,
             commands: commands.clone(),
             live: projector.live(),
+            dead_letters: ports.dead_letters,
             projection: projector.handle(),
         };
         let health = Health::new(projector.handle(), watch);

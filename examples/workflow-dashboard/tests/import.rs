@@ -191,6 +191,7 @@ async fn what_is_committed_and_not_yet_visible_is_told_apart_from_a_refusal() {
         store: ports.store.clone(),
         commands: Commands::new(ports.sender.clone(), handler.clone(), hub.clone(), projector.live()),
         live: projector.live(),
+        dead_letters: ports.dead_letters.clone(),
         projection: projector.handle(),
     };
     let health = Health::new(projector.handle(), watch.clone());

@@ -2,15 +2,18 @@
 
 use std::num::NonZeroU32;
 
-use async_graphql::{ID, SimpleObject};
+use async_graphql::{ComplexObject, Context, Error, ID, SimpleObject};
 use eventsource_core::{Parked, Position, Progress};
 use eventsource_graphql::PositionScalar;
+
+use super::query::services;
 
 /// Most parked streams that are listed.
 pub(super) const PARKED_MAX: NonZeroU32 = NonZeroU32::new(100).expect("100 is not zero");
 
 /// The store and its projections.
 #[derive(SimpleObject, Clone, Debug)]
+#[graphql(complex)]
 pub(super) struct SystemStatus {
     /// Names the store. Another id means that the store was made anew.
     pub(super) store_id: ID,
@@ -18,6 +21,14 @@ pub(super) struct SystemStatus {
     pub(super) head_position: PositionScalar,
     /// How far each projection has come.
     pub(super) projections: Vec<ProjectionStatus>,
+}
+
+#[ComplexObject]
+impl SystemStatus {
+    /// Commands that were given up on: not carried out until somebody sends them again.
+    async fn dead_letters(&self, context: &Context<'_>) -> Result<u64, Error> {
+        Ok(services(context)?.dead_letters.count())
+    }
 }
 
 /// How far a projection has come.

@@ -71,10 +71,15 @@ impl ApiRole {
             .with_guard(guard.clone())
             .with_actor(|who| Ok(actor(who.headers).map(Into::into)))
             .with_shutdown(shutdown.clone());
+        let dead_letters = self.services.dead_letters.clone();
         let schema = options.limits().apply(schema_builder().data(self.services)).finish();
 
-        let metrics = self.metrics.clone();
-        let show_metrics = async move || ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], metrics.render());
+        let rendered = self.metrics.clone();
+        let show_metrics = async move || {
+            let dead = u32::try_from(dead_letters.count()).unwrap_or(u32::MAX);
+            metrics::gauge!("workflow_dashboard_dead_letters").set(f64::from(dead));
+            ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], rendered.render())
+        };
         let pages = Router::new().fallback(page).layer(SecurityHeaders::page());
         let guarded = Router::new().route("/metrics", routing::get(show_metrics)).merge(pages).layer(guard);
         let health = self.health.clone();
