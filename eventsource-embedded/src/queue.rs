@@ -7,6 +7,7 @@ mod options;
 mod receiver;
 mod row;
 mod sender;
+mod session;
 mod state;
 
 use std::{

@@ -17,8 +17,8 @@ fn engine(folder: &TempDir) -> Result<Embedded, OpenError> {
     Embedded::open(folder.path(), EmbeddedOptions::default())
 }
 
-fn assert_locked(opened: Result<Embedded, OpenError>) {
-    let right = matches!(&opened, Err(OpenError::Locked { holder, .. }) if *holder == Some(std::process::id()));
+fn assert_locked(opened: &Result<Embedded, OpenError>) {
+    let right = matches!(opened, Err(OpenError::Locked { holder, .. }) if *holder == Some(std::process::id()));
     assert!(right, "{opened:?}");
 }
 
@@ -35,24 +35,24 @@ async fn every_handle_of_an_engine_keeps_its_directory() {
     let folder = TempDir::new().unwrap();
     let queue = engine(&folder).unwrap().queue("commands", QueueOptions::default()).unwrap();
     queue.send(vec![message("s", 1)]).await.unwrap();
-    assert_locked(engine(&folder));
+    assert_locked(&engine(&folder));
     let mut deliveries = queue.deliveries();
     drop(queue);
     let delivery = deliveries.next().await.unwrap().unwrap();
-    assert_locked(engine(&folder));
+    assert_locked(&engine(&folder));
     delivery.complete().await.unwrap();
-    assert_locked(engine(&folder));
+    assert_locked(&engine(&folder));
     drop(deliveries);
 
     let outcomes = engine(&folder).unwrap().outcomes();
-    assert_locked(engine(&folder));
+    assert_locked(&engine(&folder));
     drop(outcomes);
     let views = engine(&folder).unwrap().views();
     views.prepare(&ProjectionId { name: "lamps".into(), version: 1 }, &[]).await.unwrap();
-    assert_locked(engine(&folder));
+    assert_locked(&engine(&folder));
     drop(views);
     let snapshots = engine(&folder).unwrap().snapshots();
-    assert_locked(engine(&folder));
+    assert_locked(&engine(&folder));
     drop(snapshots);
     engine(&folder).unwrap();
 }
@@ -67,7 +67,7 @@ async fn a_closed_engine_gives_its_directory_free_at_once() {
     assert!(queue.send(vec![message("s", 1)]).await.is_err());
     assert!(views.serving("lamps").await.is_err());
     drop((first, queue, views));
-    assert_locked(engine(&folder));
+    assert_locked(&engine(&folder));
     second.close().await.unwrap();
 }
 

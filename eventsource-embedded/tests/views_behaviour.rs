@@ -63,13 +63,10 @@ async fn what_sqlite_could_not_look_up_is_refused_and_not_called_damage() {
     query.equal = vec![("a'b".into(), "1.5".into()); 64];
     query.search = Some(Search { fields: vec!["state".into(); 64], text: "2.5".into() });
     assert_eq!(keys(&views, query.clone()).await, ["a"]);
-    for more in
-        [&mut |query: &mut ViewQuery| query.equal.push(("state".into(), "2.5".into())), &mut |query: &mut ViewQuery| {
-            query.search.as_mut().unwrap().fields.push("state".into());
-        }] as [&mut dyn FnMut(&mut ViewQuery); 2]
-    {
-        let mut query = query.clone();
-        more(&mut query);
+    let (mut compares, mut searches) = (query.clone(), query);
+    compares.equal.push(("state".into(), "2.5".into()));
+    searches.search.as_mut().unwrap().fields.push("state".into());
+    for query in [compares, searches] {
         let refused = views.find(&projection(), query).await;
         assert!(matches!(refused, Err(StoreError::Invalid { .. })), "{refused:?}");
     }

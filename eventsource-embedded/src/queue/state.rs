@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::{
     entry::{Claim, Entry, Now, Token},
     options::QueueOptions,
+    session::{Hold, Lock, Phase, Session, Timer},
 };
 
 /// What a session rests when the file failed, not its message.
@@ -43,48 +44,6 @@ pub(super) struct State {
     /// Nothing is handed out any more.
     closed: bool,
     counter: u64,
-}
-
-/// When, and a number that makes it unique.
-type Timer = (Instant, u64);
-
-#[derive(Debug, Default)]
-struct Session {
-    /// By due time, then by number; the first one may be locked.
-    waiting: VecDeque<Entry>,
-    hold: Hold,
-    rests_until: Option<Instant>,
-    last_failure: Option<String>,
-}
-
-#[derive(Debug, Default)]
-enum Hold {
-    /// Not looked at yet.
-    #[default]
-    New,
-    Ready((i64, i64)),
-    Waiting(Timer),
-    Locked(Lock),
-    /// The row of its first message is damaged.
-    Broken,
-}
-
-#[derive(Debug)]
-struct Lock {
-    token: Token,
-    /// `None` once the receiver has gone away.
-    receiver: Option<u64>,
-    phase: Phase,
-}
-
-#[derive(Debug)]
-enum Phase {
-    /// The attempt is being written down.
-    Loading,
-    /// Fetched ahead: runs out too, so that others get it when its receiver does not come for it.
-    Buffered(Timer),
-    Delivered(Timer),
-    Settling,
 }
 
 impl State {
