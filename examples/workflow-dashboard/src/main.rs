@@ -148,7 +148,11 @@ async fn simulate(args: SimulateArgs) -> Result<ExitCode, AnyError> {
 
 /// A mistyped folder is not made and found sound.
 fn must_exist(args: &StoreArgs) -> Result<(), AnyError> {
-    if args.data_dir.is_dir() { Ok(()) } else { Err(format!("{} is no folder", args.data_dir.display()).into()) }
+    if args.data_dir.join("events").is_dir() {
+        return Ok(());
+    }
+    let shown = args.data_dir.display();
+    Err(format!("{shown} holds no store: name the folder that serve was given, the one with `events` in it").into())
 }
 
 async fn scrub(args: StoreArgs) -> Result<ExitCode, AnyError> {

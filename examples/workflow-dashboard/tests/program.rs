@@ -220,3 +220,14 @@ fn an_empty_store_in_memory_plays_the_demo() {
     process.wait().unwrap();
     assert_eq!(total["data"]["workflow"]["status"], "RUNNING", "{total}");
 }
+
+#[test]
+fn a_folder_that_is_no_store_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    for command in ["verify", "scrub", "salvage"] {
+        let refused = Command::new(PROGRAM).args([command, "--data-dir"]).arg(folder.path()).output().unwrap();
+        let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && told.contains("holds no store"), "{command}: {told}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "{command} made something");
+    }
+}
