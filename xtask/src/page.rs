@@ -1,6 +1,6 @@
 //! The page: checks, unit tests, a build that anyone can repeat, and a real browser.
 
-use std::{collections::BTreeMap, fs, net::TcpListener, path::Path, process::Command};
+use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
 use crate::{
     Outcome,
@@ -26,26 +26,15 @@ pub(crate) fn check() -> Outcome {
 fn in_the_browser(ui: &Path) -> Outcome {
     let chromium = chromium()?;
     let folder = TemporaryFolder::new("browser")?;
-    // The test cuts the connection in a proxy between browser and server, whose address the server must know.
-    let proxy_port = free_port()?;
-    let proxy = format!("127.0.0.1:{proxy_port}");
     let mut serve = Command::new(dashboard()?);
     serve.args(["serve", "--listen", "127.0.0.1:0", "--no-demo", "--data-dir", &folder.join("data")]);
-    serve.args(["--allow-host", &proxy]);
     let server = Server::start(&mut serve, "listening on ", READY)?;
     run(Command::new("npm")
         .args(["run", "e2e"])
         .current_dir(ui)
         .env("DASHBOARD_URL", &server.address)
-        .env("E2E_PROXY_PORT", proxy_port.to_string())
         .env("CHROMIUM", chromium))?;
     server.stop()
-}
-
-/// A port that nobody listens on at the moment.
-fn free_port() -> Result<u16, String> {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).map_err(|error| error.to_string())?;
-    listener.local_addr().map(|address| address.port()).map_err(|error| error.to_string())
 }
 
 fn npm(ui: &Path, arguments: &[&str]) -> Outcome {
