@@ -124,7 +124,8 @@ pub struct ExecuteOptions {
     pub conflict_retries_max: u32,
     /// Pauses between those attempts.
     pub backoff: Backoff,
-    /// Aggregates kept in memory, 1 or more. Those in use at the moment come on top.
+    /// Aggregates kept in memory, 1 or more; up to a quarter more than this, and those in use at the
+    /// moment, come on top.
     pub cached_aggregates_max: usize,
 }
 
