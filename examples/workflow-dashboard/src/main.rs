@@ -152,6 +152,9 @@ fn must_exist(args: &StoreArgs) -> Result<(), AnyError> {
         return Ok(());
     }
     let shown = args.data_dir.display();
+    if !args.data_dir.is_dir() {
+        return Err(format!("{shown} is no folder").into());
+    }
     Err(format!("{shown} holds no store: name the folder that serve was given, the one with `events` in it").into())
 }
 
