@@ -355,7 +355,9 @@ impl<A: Aggregate> CommandHandler<A> {
                     }
                     loaded.version = Some(last);
                     loaded.recent.push(command.id, first, last);
-                    self.snapshot_when_due(&stream, loaded, first).await;
+                    if let Some(snapshots) = &self.snapshots {
+                        snapshots.save_when_due(&stream, loaded, first).await;
+                    }
                     let position = appended.position;
                     return Ok(Executed { stream, version: Some(last), position, events, duplicate: false });
                 }

@@ -2,7 +2,7 @@
 
 use futures::TryStreamExt;
 
-use super::{CommandHandler, ExecuteError, Executed, hot::Hot, recent::Commit};
+use super::{CommandHandler, ExecuteError, Executed, recent::Commit};
 use crate::{
     aggregate::Aggregate,
     command::CommandEnvelope,
@@ -10,7 +10,6 @@ use crate::{
     id::{CommandId, StreamId},
     outcome::Outcome,
     store::{Direction, StoreError},
-    version::Version,
 };
 
 impl<A: Aggregate> CommandHandler<A> {
@@ -122,11 +121,5 @@ impl<A: Aggregate> CommandHandler<A> {
             }
         }
         Ok(Some(records))
-    }
-
-    pub(super) async fn snapshot_when_due(&self, stream: &StreamId, hot: &Hot<A>, first: Version) {
-        if let Some(snapshots) = &self.snapshots {
-            snapshots.save_when_due(stream, hot, first).await;
-        }
     }
 }
